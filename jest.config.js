@@ -1,0 +1,14 @@
+/** Every test runs from the sources, as ESM: see CONTRIBUTING.md. */
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
+  testRegex: '\\.spec\\.ts$',
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^nestjs-idempotent$': '<rootDir>/libs/idempotency/src/index.ts',
+    '^nestjs-idempotent/(redis|typeorm|testing)$': '<rootDir>/libs/idempotency/src/$1/index.ts',
+  },
+  modulePathIgnorePatterns: ['<rootDir>/libs/[^/]+/dist', '<rootDir>/dist'],
+  transform: { '^.+\\.ts$': ['ts-jest', { useESM: true, diagnostics: false }] },
+};

@@ -1,0 +1,54 @@
+/** Every code that a user of this library can meet. Each has a heading in docs/errors.md; a test holds the two together. */
+export const IDEMPOTENCY_ERROR_CODES = [
+  'key-missing',
+  'key-malformed',
+  'fingerprint-unavailable',
+  'key-in-progress',
+  'lock-held',
+  'outcome-unknown',
+  'result-not-replayable',
+  'version-conflict',
+  'key-reused',
+  'record-unreadable',
+  'scope-missing',
+  'response-too-large',
+  'step-reused',
+  'storage-unavailable',
+  'commit-failed',
+  'no-key',
+  'invalid-options',
+] as const;
+
+export type IdempotencyErrorCode = (typeof IDEMPOTENCY_ERROR_CODES)[number];
+
+/** Base of the errors that carry no HTTP status. Branch on `code`: it survives renames and duplicate installs. */
+export abstract class IdempotencyError extends Error {
+  abstract readonly code: IdempotencyErrorCode;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A mistake in options, found at boot. */
+export class InvalidOptionsError extends IdempotencyError {
+  override readonly code = 'invalid-options';
+}
+
+/**
+ * What a storage holds under an id is not a record that it wrote. Storages throw it instead of guessing, so that the
+ * handler is neither run again nor answered with somebody's bytes.
+ */
+export class RecordUnreadableError extends IdempotencyError {
+  override readonly code = 'record-unreadable';
+
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`The stored record cannot be read: ${reason}. It is neither replayed nor run again until somebody looks at it.`, options);
+  }
+}
+
+/** The storage cannot answer now: full, stopped, or unreachable. */
+export class StorageUnavailableError extends IdempotencyError {
+  override readonly code = 'storage-unavailable';
+}
