@@ -44,7 +44,10 @@ export class RecordUnreadableError extends IdempotencyError {
   override readonly code = 'record-unreadable';
 
   constructor(reason: string, options?: ErrorOptions) {
-    super(`The stored record cannot be read: ${reason}. It is neither replayed nor run again until somebody looks at it.`, options);
+    super(
+      `The stored record cannot be read: ${reason}. It is neither replayed nor run again until somebody looks at it.`,
+      options,
+    );
   }
 }
 

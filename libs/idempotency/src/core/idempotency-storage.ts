@@ -13,7 +13,7 @@ export interface IdempotencyStorage {
   readonly shared: boolean;
 
   /** Connects, and checks that the storage is usable (table there, version right). Rejects with the mend when it is not. */
-  start?(): Promise<void>;
+  start?(host?: StorageHost): Promise<void>;
 
   /** Gives back every connection and timer that the storage opened itself. */
   stop?(): Promise<void>;
@@ -81,6 +81,14 @@ export interface IdempotencyStorage {
 
   /** Resolves early when the record may have changed; at the latest after `timeoutMs`. Waiters poll when it is absent. */
   waitForChange?(id: string, timeoutMs: number): Promise<void>;
+}
+
+/** What the framework around a storage lends it at start. */
+export interface StorageHost {
+  /** The application's only provider of that class, for example its TypeORM `DataSource`; `undefined` without one. */
+  find<T>(type: abstract new (...args: never[]) => T): T | undefined;
+  /** One line for the operator, about something that works but may hurt. */
+  warn(message: string): void;
 }
 
 /** The handle of the winner: which record, and the secret that proves who holds the lease. */

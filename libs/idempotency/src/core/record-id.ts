@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+
+/** What makes a record's identity. `scope` is undefined for callers that are nobody in particular. */
+export interface RecordIdentity {
+  readonly namespace: string;
+  readonly operation: string;
+  readonly scope: string | undefined;
+  readonly key: string;
+}
+
+/**
+ * `namespace|operation|hash`: readable where operators need it, findable by prefix, and without the raw key or user.
+ *
+ * The hash covers scope and key with their lengths, so no separator inside them can make two identities collide; the
+ * operation is escaped, so none inside it can either. Braces are escaped too: Redis Cluster would read them as a hash
+ * tag and put a whole route on one node.
+ */
+export function recordId(identity: RecordIdentity): string {
+  const hash = createHash('sha256');
+  hash.update(
+    identity.scope === undefined
+      ? 'anonymous'
+      : `scope:${Buffer.byteLength(identity.scope)}:${identity.scope}`,
+  );
+  hash.update(`|key:${identity.key}`);
+  return `${operationPrefix(identity.namespace, identity.operation)}${hash.digest('base64url')}`;
+}
+
+/** What the ids of all records of an operation start with; without an operation, of a namespace. */
+export function operationPrefix(namespace: string, operation?: string): string {
+  return operation === undefined ? `${namespace}|` : `${namespace}|${escape(operation)}|`;
+}
+
+/** The operation in a record id, for people. */
+export function operationOf(id: string): string {
+  const [, operation = ''] = id.split('|');
+  try {
+    return decodeURIComponent(operation);
+  } catch {
+    return operation;
+  }
+}
+
+/** A short name for a key in logs: the same key gives the same name, and the key cannot be read from it. */
+export function keyHash(id: string): string {
+  return id.slice(id.lastIndexOf('|') + 1, id.lastIndexOf('|') + 13);
+}
+
+function escape(text: string): string {
+  return text.replace(/[%|{}]|[^\x20-\x7e]/gu, (character) =>
+    character === '|' || character === '%' ? (character === '|' ? '%7C' : '%25') : encodeLoose(character),
+  );
+}
+
+/** `encodeURIComponent` refuses half a surrogate pair. */
+function encodeLoose(character: string): string {
+  try {
+    return encodeURIComponent(character);
+  } catch {
+    return '%EF%BF%BD';
+  }
+}
