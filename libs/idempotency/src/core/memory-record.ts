@@ -30,7 +30,11 @@ export function newRun(
   const { ownerToken, fingerprint, keepMs } = request;
   const stepsFound = found?.steps ?? NO_STEPS;
   return {
-    ...{ id, ownerToken, fingerprint, keepMs, stepsFound },
+    id,
+    ownerToken,
+    fingerprint,
+    keepMs,
+    stepsFound,
     attempt: (found?.attempt ?? 0) + 1,
     previous: found === undefined ? 'none' : found.released ? 'released' : 'expired',
     released: false,
@@ -50,7 +54,9 @@ export function lease(
 export function view(record: MemoryRecord, now: number): RecordView {
   const { id, fingerprint, attempt, result } = record;
   return {
-    ...{ id, fingerprint, attempt },
+    id,
+    fingerprint,
+    attempt,
     state: stateOf(record),
     leaseRemainingMs: result === undefined ? remaining(record.leaseUntil, now) : 0,
     released: result === undefined && record.released,

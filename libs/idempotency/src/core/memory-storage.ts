@@ -73,8 +73,9 @@ export class MemoryStorage implements IdempotencyStorage {
       const { fingerprint } = found;
       const again = found.ownerToken === request.ownerToken;
       const mayRun = fingerprint === request.fingerprint && (again || found.leaseUntil <= now);
-      if (!mayRun)
+      if (!mayRun) {
         return { kind: 'in_progress', fingerprint, leaseRemainingMs: remaining(found.leaseUntil, now) };
+      }
       if (again) return this.claimed(this.put({ ...found, keepMs: request.keepMs, ...lease(request, now) }));
       if (!found.released && !request.takeOver) return { kind: 'abandoned', fingerprint };
     } else {
@@ -94,12 +95,8 @@ export class MemoryStorage implements IdempotencyStorage {
     const now = this.now();
     const record = this.live(claim.id, now);
     if (record?.result !== undefined && record.ownerToken === claim.ownerToken) return 'applied';
-    return this.change(claim, now, (open) => ({
-      ...open,
-      result: result.slice(),
-      leaseUntil: now,
-      expiresAt: now + ttlMs,
-    }));
+    const outcome = { result: copyOf(result), stepsFound: NO_STEPS, leaseUntil: now, expiresAt: now + ttlMs };
+    return this.change(claim, now, (open) => ({ ...open, ...outcome }));
   }
 
   async release(claim: Claim, options: ReleaseOptions): Promise<OwnerOutcome> {
@@ -108,13 +105,8 @@ export class MemoryStorage implements IdempotencyStorage {
       const ended = { ...record, ownerToken: undefined, leaseUntil: now, expiresAt: now + record.keepMs };
       if (!options.forget) return { ...ended, released: true };
       if (record.previous === 'none') return undefined;
-      const { previous, attempt, stepsFound } = record;
-      return {
-        ...ended,
-        released: previous === 'released',
-        attempt: attempt - 1,
-        steps: new Map(stepsFound),
-      };
+      const found = { attempt: record.attempt - 1, released: record.previous === 'released' };
+      return { ...ended, ...found, steps: new Map(record.stepsFound) };
     });
   }
 

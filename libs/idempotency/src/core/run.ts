@@ -11,8 +11,9 @@ export type RunEnd =
   | { readonly kind: 'released' }
   | { readonly kind: 'lost' };
 
-/** What became of the outcome that was handed in. */
+/** What became of the outcome that was handed in, or of the wish to give up. */
 export type CompleteOutcome = 'recorded' | 'superseded' | 'unrecorded';
+export type ReleaseOutcome = 'released' | 'superseded' | 'unreleased';
 
 export interface RunTools {
   readonly storage: IdempotencyStorage;
@@ -126,13 +127,14 @@ export class Run implements Lease {
   }
 
   /** Gives the claim up. Answers after `storageTimeout` at the latest; a failed write is tried again in the background. */
-  async release(options: { readonly forget: boolean }): Promise<void> {
+  async release(options: { readonly forget: boolean }): Promise<ReleaseOutcome> {
     this.ending = true;
     const write = () => this.tools.storage.release(this.claim, options);
     const released = (): RunEnd => ({ kind: 'released' });
     const inTime = await this.tryFor(write, this.terms.storageTimeoutMs);
-    if (inTime.kind === 'answered') this.finish(inTime.value, released);
-    else void this.goOn(write, released);
+    if (inTime.kind === 'answered') return this.finish(inTime.value, released) === 'recorded' ? 'released' : 'superseded';
+    void this.goOn(write, released);
+    return 'unreleased';
   }
 
   /** Keeps a value with the record for the next attempt. @throws whatever the storage throws, or its silence */

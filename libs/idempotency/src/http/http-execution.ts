@@ -1,0 +1,213 @@
+import { Deferred } from '../core/bounded.js';
+import { encodeValue } from '../core/plain-value.js';
+import type { Clock, Timers } from '../core/ports.js';
+import type { Run } from '../core/run.js';
+import { LATE_STEP, type HandlerError } from './late-outcome.js';
+import { responseToResult, type HeaderList, type Resource } from './recorded-response.js';
+import { defaultRecordPolicy, isFinalStatus, type RecordDecision, type RecordPolicy } from './retention.js';
+import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
+
+/** Where the handler is. Nothing is ever decided from an exception's class. */
+export type Phase = 'not begun' | 'running' | 'returned' | 'threw';
+
+export interface ExecutionTerms {
+  readonly run: Run;
+  readonly ttlMs: number;
+  readonly record: RecordPolicy;
+  readonly keepsHeader: (name: string) => boolean;
+  readonly maxResponseBytes: number;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  /** Whether the code that runs now was called by the handler. */
+  readonly insideHandler: () => boolean;
+  /** What an error that no filter will ever see would have been answered with; undefined for unexpected ones. */
+  readonly describeError: (error: unknown) => HandlerError | undefined;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** How long a settled handler whose client is gone may take to end its response before we stop waiting for that. */
+const ORPHAN_GRACE_MS = 1000;
+
+/** One execution of a handler over HTTP: sees the handler, the interceptors and the response, and ends the run once. */
+export class HttpExecution implements ResponseJudge {
+  readonly limit: number;
+  resource: Resource | undefined;
+  private phase: Phase = 'not begun';
+  private chain: 'pending' | 'value' | 'error' | 'torn down' = 'pending';
+  private value: unknown;
+  private error: unknown;
+  private concluded = false;
+  private answered = false;
+  private closed = false;
+  private forgetWhenReleased = false;
+  private settled = new Deferred<void>();
+
+  constructor(private readonly terms: ExecutionTerms) {
+    this.limit = terms.maxResponseBytes;
+  }
+
+  /** The handler is about to run. `false`: the key was given back while pipes or interceptors were still at work. */
+  begin(): boolean {
+    if (this.concluded) return false;
+    // An interceptor may run the handler again after it threw.
+    if (this.phase !== 'not begun') this.settled = new Deferred();
+    this.phase = 'running';
+    return true;
+  }
+
+  returned(value: unknown): void {
+    this.phase = 'returned';
+    this.value = value;
+    this.handlerSettled();
+  }
+
+  /** @param effect `false`: it failed before the handler began, so the record stays as this run found it */
+  threw(error: unknown, effect = true): void {
+    this.phase = 'threw';
+    this.error = error;
+    this.forgetWhenReleased = !effect;
+    this.handlerSettled();
+  }
+
+  /** The interceptors inside ours and the handler have produced a value. */
+  chainEnded(how: 'value' | 'error'): void {
+    if (this.chain === 'pending') this.chain = how;
+    this.checkOrphan();
+  }
+
+  /** Our observable was unsubscribed: whatever is answered now is not the handler's answer. */
+  chainTornDown(): void {
+    if (this.chain === 'pending') this.chain = 'torn down';
+    this.checkOrphan();
+  }
+
+  /** The connection is closed. */
+  responseClosed(): void {
+    this.closed = true;
+    this.checkOrphan();
+  }
+
+  async ended(head: ResponseHead, body: Buffer): Promise<Verdict> {
+    this.answered = true;
+    if (this.concluded) return SEND;
+    if (this.phase === 'running' && !(await this.handlerAnswered())) return SEND;
+    const { keepsHeader } = this.terms;
+    const headers = head.headers.filter(([name]) => keepsHeader(name));
+    return this.conclude(head, () => responseToResult({ ...head, headers, body, resource: this.resource }));
+  }
+
+  async tooLarge(head: ResponseHead): Promise<Verdict> {
+    this.answered = true;
+    if (this.concluded) return SEND;
+    if (this.phase === 'running' && !this.ownAnswer()) {
+      void this.concludeWithoutResponse();
+      return SEND;
+    }
+    return this.conclude(head, () => this.bodyless(head.status));
+  }
+
+  /** The handler may answer by itself (`@Res()`) and work on. Anything else that answers while it runs is early. */
+  private ownAnswer(): boolean {
+    return this.chain !== 'torn down' && this.terms.insideHandler();
+  }
+
+  private async handlerAnswered(): Promise<boolean> {
+    if (this.ownAnswer()) {
+      await this.settled.promise;
+      return true;
+    }
+    void this.concludeWithoutResponse();
+    return false;
+  }
+
+  private async conclude(
+    head: ResponseHead,
+    result: () => ReturnType<typeof responseToResult>,
+  ): Promise<Verdict> {
+    this.concluded = true;
+    if (this.decide(head.status) === 'release') {
+      const forget = this.phase === 'not begun' || this.forgetWhenReleased;
+      const released = await this.terms.run.release({ forget });
+      return released === 'superseded' ? { kind: 'send', headers: this.headersFor(released) } : SEND;
+    }
+    const outcome = await this.terms.run.complete(result(), this.terms.ttlMs);
+    return { kind: 'send', headers: this.headersFor(outcome) };
+  }
+
+  private headersFor(outcome: 'recorded' | 'superseded' | 'unrecorded'): HeaderList {
+    if (outcome !== 'recorded') return [['Idempotency-Status', outcome]];
+    const expires = new Date(this.terms.clock.wallMs() + this.terms.ttlMs);
+    return [['Idempotency-Expires', expires.toUTCString()]];
+  }
+
+  private decide(status: number | undefined): RecordDecision {
+    if (this.phase === 'not begun') {
+      // An inner interceptor that answered in the handler's place; anything else refused, and nothing has happened.
+      return this.chain === 'value' && isFinalStatus(status) ? 'keep' : 'release';
+    }
+    if (this.forgetWhenReleased) return 'release';
+    const phase = this.phase === 'threw' ? 'threw' : 'returned';
+    const base = { transport: 'http', phase, ...(status === undefined ? {} : { status }) } as const;
+    const outcome = phase === 'threw' ? { ...base, error: this.error } : { ...base, value: this.value };
+    try {
+      return this.terms.record(outcome);
+    } catch (error) {
+      this.terms.onFailure(error);
+      return defaultRecordPolicy(outcome);
+    }
+  }
+
+  private bodyless(status: number | undefined) {
+    return { kind: 'bodyless' as const, meta: { status, resource: this.resource }, body: new Uint8Array(0) };
+  }
+
+  private handlerSettled(): void {
+    this.settled.resolve();
+    this.checkOrphan();
+  }
+
+  /** A client that is gone and an answer that nobody will finish: the outcome is kept without it. */
+  private checkOrphan(): void {
+    if (!this.closed || this.answered || this.concluded) return;
+    if (this.chain === 'torn down') void this.concludeWithoutResponse();
+    else if (this.chain !== 'pending') {
+      this.terms.timers.set(ORPHAN_GRACE_MS, () => {
+        if (!this.answered) void this.concludeWithoutResponse();
+      });
+    }
+  }
+
+  /** Waits for the handler and keeps what it came to, for the first retry to send. Never rejects. */
+  private async concludeWithoutResponse(): Promise<void> {
+    if (this.concluded) return;
+    if (this.phase === 'not begun') {
+      this.concluded = true;
+      await this.terms.run.release({ forget: true });
+      return;
+    }
+    await this.settled.promise;
+    if (this.concluded) return;
+    this.concluded = true;
+    const { run, ttlMs } = this.terms;
+    const described = this.phase === 'threw' ? this.terms.describeError(this.error) : undefined;
+    if (this.decide(described?.status) === 'release' || (this.phase === 'threw' && described === undefined)) {
+      await run.release({ forget: this.forgetWhenReleased });
+    } else if (await this.keepForRetry(described)) await run.release({ forget: false });
+    else await run.complete(this.bodyless(described?.status), ttlMs);
+  }
+
+  /** The record stays open with the outcome as a step: the next attempt sends it through the ordinary reply path. */
+  private async keepForRetry(described: HandlerError | undefined): Promise<boolean> {
+    const late = described ? { phase: 'threw', ...described } : { phase: 'returned', value: this.value };
+    const bytes = encodeValue(late);
+    if (bytes === undefined) return false;
+    try {
+      return (await this.terms.run.saveStep(LATE_STEP, bytes)) === 'applied';
+    } catch (error) {
+      this.terms.onFailure(error);
+      return false;
+    }
+  }
+}
+
+const SEND: Verdict = { kind: 'send', headers: [] };

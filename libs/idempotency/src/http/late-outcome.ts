@@ -1,0 +1,38 @@
+import { RecordUnreadableError } from '../core/errors.js';
+import type { Steps } from '../core/idempotency-storage.js';
+import { decodeValue } from '../core/plain-value.js';
+
+/** The step under which an outcome is kept that came after the response: no name that a handler can choose. */
+export const LATE_STEP = '\u0000late';
+
+/** An error as an exception filter would answer it. */
+export interface HandlerError {
+  readonly status: number;
+  readonly response: string | object;
+}
+
+export type LateOutcome =
+  { readonly phase: 'returned'; readonly value: unknown } | ({ readonly phase: 'threw' } & HandlerError);
+
+/** What an earlier attempt came to after its client had been answered by something else; undefined when there is none. */
+export function lateOutcomeIn(steps: Steps): LateOutcome | undefined {
+  const bytes = steps.get(LATE_STEP);
+  if (bytes === undefined) return undefined;
+  const late = decodeValue(bytes) as Partial<
+    Record<'phase' | 'value' | 'status' | 'response', unknown>
+  > | null;
+  if (late?.phase === 'returned') return { phase: 'returned', value: late.value };
+  const { status, response } = late ?? {};
+  if (
+    late?.phase === 'threw' &&
+    typeof status === 'number' &&
+    (typeof response === 'string' || isObject(response))
+  ) {
+    return { phase: 'threw', status, response };
+  }
+  throw new RecordUnreadableError('its late outcome is malformed');
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
