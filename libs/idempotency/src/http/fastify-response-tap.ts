@@ -18,7 +18,10 @@ export interface FastifyReplyLike {
  * @fastify/compress and others that a route brings, so the bytes are plain and each exchange is negotiated anew.
  */
 export class FastifyResponseTap {
+  /** Called when a payload has come by: from then on the raw response is no longer ours. */
+  onTaken: () => void = () => {};
   private readonly headersAtStart: ReadonlySet<string>;
+  private judged = false;
 
   constructor(
     reply: FastifyReplyLike,
@@ -30,6 +33,14 @@ export class FastifyResponseTap {
 
   /** Takes the payload that is about to go out and gives the one that does. */
   async onSend(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
+    // Fastify asks again for the error page of a hook that failed after us.
+    if (this.judged) return payload;
+    const sent = await this.hold(reply, payload);
+    this.onTaken();
+    return sent;
+  }
+
+  private async hold(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
     const stream = toReadable(payload);
     if (stream === undefined) return this.bufferOf(reply, payload);
     const held: Buffer[] = [];
@@ -91,6 +102,7 @@ export class FastifyResponseTap {
   }
 
   private async ask(question: () => Promise<Verdict>): Promise<Verdict> {
+    this.judged = true;
     try {
       return await question();
     } catch (error) {

@@ -20,6 +20,8 @@ export interface ExecutionTerms {
   readonly timers: Timers;
   /** Whether the code that runs now was called by the handler. */
   readonly insideHandler: () => boolean;
+  /** The handler sends its response by itself (`@Res()`), so a value alone cannot be sent in its place. */
+  readonly answersItself: boolean;
   /** What an error that no filter will ever see would have been answered with; undefined for unexpected ones. */
   readonly describeError: (error: unknown) => HandlerError | undefined;
   readonly onFailure: (error: unknown) => void;
@@ -108,7 +110,7 @@ export class HttpExecution implements ResponseJudge {
 
   /** The handler may answer by itself (`@Res()`) and work on. Anything else that answers while it runs is early. */
   private ownAnswer(): boolean {
-    return this.chain !== 'torn down' && this.terms.insideHandler();
+    return this.chain !== 'torn down' && (this.terms.answersItself || this.terms.insideHandler());
   }
 
   private async handlerAnswered(): Promise<boolean> {
@@ -198,6 +200,7 @@ export class HttpExecution implements ResponseJudge {
 
   /** The record stays open with the outcome as a step: the next attempt sends it through the ordinary reply path. */
   private async keepForRetry(described: HandlerError | undefined): Promise<boolean> {
+    if (described === undefined && this.terms.answersItself) return false;
     const late = described ? { phase: 'threw', ...described } : { phase: 'returned', value: this.value };
     const bytes = encodeValue(late);
     if (bytes === undefined) return false;

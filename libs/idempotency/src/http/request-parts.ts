@@ -34,12 +34,14 @@ export type ComparableBody =
 export function comparableBody(body: unknown, headers: BodyHeaders): ComparableBody {
   const sent = headers.transferEncoding !== undefined || Number(headers.contentLength ?? 0) > 0;
   if (!sent) return { kind: 'body', body: null };
-  // RFC 9530: a digest of the very bytes, whoever reads them later. Multipart has another boundary on every retry.
-  const multipart = headers.contentType?.toLowerCase().startsWith('multipart/') === true;
-  const parsed = body !== undefined && body !== null && !(multipart && isEmptyObject(body));
-  if (parsed && !multipart) return { kind: 'body', body };
-  if (headers.contentDigest !== undefined) return { kind: 'body', body: { digest: headers.contentDigest } };
+  const type = headers.contentType?.toLowerCase() ?? '';
+  const multipart = type.startsWith('multipart/');
   // Some parsers leave an empty object where they have read nothing.
+  const read = body !== undefined && body !== null && !(isEmptyObject(body) && !/json|urlencoded/.test(type));
+  // The parts of a multipart body are compared when somebody has parsed them, which is later.
+  if (read && !multipart) return { kind: 'body', body };
+  // RFC 9530: a digest of the very bytes, whoever reads them later.
+  if (headers.contentDigest !== undefined) return { kind: 'body', body: { digest: headers.contentDigest } };
   return { kind: 'unavailable' };
 }
 

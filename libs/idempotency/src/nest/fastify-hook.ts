@@ -1,0 +1,40 @@
+import type { HttpAdapterHost } from '@nestjs/core';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { FastifyReplyLike } from '../http/fastify-response-tap.js';
+import type { IdempotencyRuntime } from './idempotency-runtime.js';
+
+interface FastifyLike {
+  addHook(
+    name: 'onSend',
+    hook: (
+      request: unknown,
+      reply: FastifyReplyLike & { raw: object },
+      payload: unknown,
+      done: (error: Error | null, payload?: unknown) => void,
+    ) => void,
+  ): unknown;
+}
+
+/** A hook of the instance runs before those that plugins such as @fastify/compress add to each route. */
+export function installFastifyHook(instance: unknown, runtime: IdempotencyRuntime): void {
+  (instance as FastifyLike).addHook('onSend', (_request, reply, payload, done) => {
+    const tap = runtime.taps.get(reply.raw);
+    if (tap === undefined) done(null, payload);
+    else {
+      tap.onSend(reply, payload).then(
+        (sent) => done(null, sent),
+        (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+      );
+    }
+  });
+}
+
+/** @throws InvalidOptionsError: what goes out over HTTP/2 cannot be held back by patching the HTTP/1 response */
+export function refuseHttp2(adapter: NonNullable<HttpAdapterHost['httpAdapter']>): void {
+  const server = adapter.getHttpServer() as { constructor?: { name?: string } } | undefined;
+  if (server?.constructor?.name?.startsWith('Http2')) {
+    throw new InvalidOptionsError(
+      'IdempotencyModule does not record responses over HTTP/2 yet, so replays would be wrong. Serve HTTP/1.1 behind a proxy that speaks HTTP/2 to the clients.',
+    );
+  }
+}

@@ -1,0 +1,90 @@
+import { Logger } from '@nestjs/common';
+import { channel } from 'node:diagnostics_channel';
+import { Subject } from 'rxjs';
+import {
+  IDEMPOTENCY_EVENT_TYPES,
+  type IdempotencyEvent,
+  type IdempotencyEventType,
+} from '../core/engine-events.js';
+import { IdempotencyEngine } from '../core/idempotency-engine.js';
+import type { IdempotencyStorage } from '../core/idempotency-storage.js';
+import type { FastifyResponseTap } from '../http/fastify-response-tap.js';
+import type { HandlerPlan } from './handler-plan.js';
+import { logEvent } from './log-event.js';
+import type { IdempotencyModuleOptions } from './options.js';
+import { Problems } from './problems.js';
+import { resolveOptions, type ResolvedOptions } from './resolve-options.js';
+import { systemClock, systemRandomness, systemTimers } from './system-ports.js';
+
+const channels = new Map(IDEMPOTENCY_EVENT_TYPES.map((type) => [type, channel(`nestjs-idempotent:${type}`)]));
+
+/** Everything that one application's idempotency shares: the engine, the plans of its routes, its events. */
+export class IdempotencyRuntime {
+  readonly logger = new Logger('IdempotencyModule');
+  readonly clock = systemClock;
+  readonly timers = systemTimers;
+  readonly engine: IdempotencyEngine;
+  readonly problems: Problems;
+  readonly defaults: ResolvedOptions;
+  readonly events = new Subject<IdempotencyEvent>();
+  readonly counters = new Map<IdempotencyEventType, number>();
+  /** Filled at boot. */
+  readonly plans = new Map<unknown, HandlerPlan>();
+  /** Taps of Fastify responses, for the hook. */
+  readonly taps = new WeakMap<object, FastifyResponseTap>();
+  private readonly seen = new WeakSet();
+  private warnedOfNobody = false;
+
+  constructor(
+    readonly options: IdempotencyModuleOptions,
+    readonly storage: IdempotencyStorage,
+    readonly namespace: string,
+  ) {
+    this.defaults = resolveOptions('IdempotencyModule', options, {});
+    this.problems = new Problems(options.docsUrl);
+    this.engine = new IdempotencyEngine({
+      storage,
+      clock: systemClock,
+      timers: systemTimers,
+      randomness: systemRandomness,
+      storageTimeoutMs: this.defaults.storageTimeoutMs,
+      onEvent: (event) => this.publish(event),
+    });
+  }
+
+  /** `true` once per execution, however many of our interceptors see it. */
+  firstSight(execution: object): boolean {
+    if (this.seen.has(execution)) return false;
+    this.seen.add(execution);
+    return true;
+  }
+
+  publish(event: IdempotencyEvent): void {
+    this.counters.set(event.type, (this.counters.get(event.type) ?? 0) + 1);
+    logEvent(this.logger, event);
+    const diagnostics = channels.get(event.type);
+    if (diagnostics?.hasSubscribers) diagnostics.publish(event);
+    if (this.events.observed) this.events.next(event);
+  }
+
+  /** A user's function or an observer has thrown where the request must go on. */
+  readonly onFailure = (error: unknown): void => {
+    this.logger.error(
+      'A callback of the idempotency options, or the recording of a response, failed',
+      describe(error),
+    );
+  };
+
+  warnOfNobody(operation: string): void {
+    if (this.warnedOfNobody) return;
+    this.warnedOfNobody = true;
+    this.logger.warn(
+      `${operation} has no user (\`request.user\` with \`id\`, \`sub\` or \`userId\`), so all its callers share the scope \`anonymous\`: ` +
+        'whoever guesses a key gets its answer. Authenticate in a guard, or set `scope`. This is said once.',
+    );
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,142 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Observable } from 'rxjs';
+import { durationMs, PLAIN_NUMBER_LIMIT_S, type Duration } from '../core/duration.js';
+import type { IdempotencyEvent, IdempotencyEventType } from '../core/engine-events.js';
+import { fingerprintOf } from '../core/fingerprint.js';
+import type { RecordState } from '../core/idempotency-storage.js';
+import { keyProblem } from '../core/key.js';
+import { operationPrefix, recordId } from '../core/record-id.js';
+import type { Resource } from '../http/recorded-response.js';
+import type { IdempotentOperation } from './idempotent-operation.js';
+import { IdempotencyRuntime } from './idempotency-runtime.js';
+import { runJob, type JobResult } from './job.js';
+import { describeRecord, type IdempotencyRecordInfo } from './record-info.js';
+import { resolveRecord, type Resolution } from './resolve-record.js';
+import { IDEMPOTENCY_RUNTIME } from './tokens.js';
+
+/** Which record: the same three values that made it. */
+export interface RecordAddress {
+  readonly operation: string;
+  readonly key: string;
+  /** User or tenant; leave it out for records that were made without one. */
+  readonly scope?: string | number | bigint | undefined;
+}
+
+export interface JobOptions extends RecordAddress {
+  /** What the work is done with: the same key with another fingerprint is refused. Any JSON value. */
+  readonly fingerprint?: unknown;
+  /** @default the module's `ttl` */
+  readonly ttl?: Duration;
+  /** What a duplicate gets while the first is running. @default the module's `inFlight` */
+  readonly inFlight?: 'reject' | 'wait';
+}
+
+export interface RecordFilter {
+  readonly state?: RecordState;
+  readonly operation?: string;
+  /** Only records first claimed at least this long ago. */
+  readonly olderThan?: Duration;
+  /** Only completed records whose handler named this resource. */
+  readonly resource?: Resource;
+}
+
+/** Idempotency for code that is not a route, and the operator's view of the records. */
+@Injectable()
+export class IdempotencyService {
+  constructor(@Inject(IDEMPOTENCY_RUNTIME) private readonly runtime: IdempotencyRuntime) {}
+
+  /** Everything that happens to records, as it happens. Also on diagnostics channels `nestjs-idempotent:<type>`. */
+  get events$(): Observable<IdempotencyEvent> {
+    return this.runtime.events.asObservable();
+  }
+
+  /** How often each event has happened in this process. */
+  counters(): ReadonlyMap<IdempotencyEventType, number> {
+    return new Map(this.runtime.counters);
+  }
+
+  /**
+   * Runs work once per key: in a job, a command handler, a script. Its result must survive JSON to be replayed.
+   *
+   * @throws IdempotencyException as a route would answer: `key-in-progress`, `key-reused`, `storage-unavailable`, …
+   */
+  async run<T>(
+    options: JobOptions,
+    work: (op: IdempotentOperation) => T | Promise<T>,
+  ): Promise<JobResult<T>> {
+    const { defaults, problems } = this.runtime;
+    const reason = keyProblem(options.key, undefined, undefined);
+    if (reason !== undefined) throw problems.keyMalformed('`key`', reason);
+    const ttlMs =
+      options.ttl === undefined ? defaults.ttlMs : durationMs('ttl', options.ttl, PLAIN_NUMBER_LIMIT_S.ttl);
+    const request = {
+      ...defaults,
+      id: this.recordId(options),
+      operation: options.operation,
+      fingerprint: fingerprintOf(options.fingerprint),
+      ttlMs,
+      inFlight: options.inFlight ?? defaults.inFlight,
+      takeOver: defaults.onAbandoned === 'rerun',
+    };
+    return runJob(this.runtime, request, options.key, work);
+  }
+
+  /** The id of a record, for the calls below and for looking into the storage. Opaque: it may change before 1.0. */
+  recordId({ operation, scope, key }: RecordAddress): string {
+    const { namespace } = this.runtime;
+    return recordId({ namespace, operation, scope: scope === undefined ? undefined : String(scope), key });
+  }
+
+  /** The record as it is now; undefined when there is none. */
+  async inspect(id: string): Promise<IdempotencyRecordInfo | undefined> {
+    const record = await this.runtime.storage.get(id);
+    return record && describeRecord(record);
+  }
+
+  /** Records of this namespace, walked without a lock. */
+  async *find(filter: RecordFilter = {}): AsyncGenerator<IdempotencyRecordInfo> {
+    const { state, operation, olderThan, resource } = filter;
+    const query = {
+      idPrefix: operationPrefix(this.runtime.namespace, operation),
+      ...(state === undefined ? {} : { state }),
+      ...(olderThan === undefined ? {} : { minAgeMs: durationMs('olderThan', olderThan, Infinity) }),
+    };
+    for await (const record of this.runtime.storage.find(query)) {
+      const info = describeRecord(record);
+      if (
+        resource === undefined ||
+        (info.resource?.type === resource.type && info.resource.id === resource.id)
+      ) {
+        yield info;
+      }
+    }
+  }
+
+  /** Removes a record: the next request with its key runs. `true` when there was one. */
+  forget(id: string): Promise<boolean> {
+    return this.runtime.storage.forget(id);
+  }
+
+  /** Removes records whose time is over, in batches. Storages that expire by themselves answer 0. */
+  async purgeExpired(): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const removed = await this.runtime.storage.purgeExpired(PURGE_BATCH);
+      total += removed;
+      if (removed < PURGE_BATCH) return total;
+    }
+  }
+
+  /**
+   * Decides a record whose run ended without an outcome: `'rerun'` lets the next retry run, an answer is what every
+   * retry gets from now on.
+   *
+   * @throws IdempotencyException `key-in-progress` while a run is alive
+   * @throws Error when there is no such record, or it is completed already
+   */
+  resolve(id: string, resolution: Resolution): Promise<void> {
+    return resolveRecord(this.runtime, id, resolution);
+  }
+}
+
+const PURGE_BATCH = 1000;

@@ -1,0 +1,114 @@
+import { HttpException } from '@nestjs/common';
+import type { IdempotencyErrorCode } from '../core/errors.js';
+import { PROBLEMS, problemDetails, retryAfterSeconds, type ProblemCode } from '../http/problem-details.js';
+import type { Resource } from '../http/recorded-response.js';
+
+/** A refusal by this library, as an HttpException whose body is RFC 9457 problem details. Branch on `code`. */
+export class IdempotencyException extends HttpException {
+  readonly code: IdempotencyErrorCode;
+  /** Headers that belong to the answer; they are on the response before an exception filter sees this. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    extra: { retryAfterMs?: number; docsUrl?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(problemDetails(code, detail, extra.docsUrl), PROBLEMS[code].status, { cause: extra.cause });
+    this.message = detail;
+    this.code = code;
+    this.headers = {
+      'Content-Type': 'application/problem+json',
+      ...(extra.retryAfterMs === undefined
+        ? {}
+        : { 'Retry-After': String(retryAfterSeconds(extra.retryAfterMs)) }),
+      ...(extra.docsUrl === undefined ? {} : { Link: `<${extra.docsUrl}#${code}>; rel="help"` }),
+    };
+  }
+}
+
+/** Every refusal, as a sentence that says what to do. Written once; made from values. */
+export class Problems {
+  constructor(private readonly docsUrl: string | undefined) {}
+
+  keyMissing(operation: string, where: string): IdempotencyException {
+    return this.make(
+      'key-missing',
+      `${operation} needs ${where}. Send a unique value per operation, such as a UUID, and reuse it only to retry.`,
+    );
+  }
+
+  keyMalformed(where: string, reason: string): IdempotencyException {
+    return this.make(
+      'key-malformed',
+      `The key in ${where} cannot be used: ${reason}. Send 1 to 255 printable ASCII characters, such as a UUID, once.`,
+    );
+  }
+
+  fingerprintUnavailable(operation: string, reason: string): IdempotencyException {
+    return this.make(
+      'fingerprint-unavailable',
+      `The request to ${operation} cannot be compared with an earlier one: ${reason}. Send a Content-Digest header (RFC 9530) with it.`,
+    );
+  }
+
+  keyInProgress(retryAfterMs: number): IdempotencyException {
+    const seconds = retryAfterSeconds(retryAfterMs);
+    const detail = `A request with this key is still running. Send the same request again after ${seconds} second${seconds === 1 ? '' : 's'}.`;
+    return this.make('key-in-progress', detail, { retryAfterMs });
+  }
+
+  keyReused(): IdempotencyException {
+    return this.make(
+      'key-reused',
+      'This key was first used with a different request. Use a new key for a new operation; repeat the original request to get its stored response.',
+    );
+  }
+
+  outcomeUnknown(): IdempotencyException {
+    return this.make(
+      'outcome-unknown',
+      'An earlier request with this key ended without an outcome, and whether it had its effect is not known. Check before you do it with a new key; the operator of this service can resolve it.',
+    );
+  }
+
+  notReplayable(resource: Resource | undefined): IdempotencyException {
+    const named = resource ? ` It made ${resource.type} ${resource.id}: ask for that.` : '';
+    return this.make(
+      'result-not-replayable',
+      `The operation was done once, and its answer was not kept, so it cannot be sent again.${named} It will not run again for this key.`,
+    );
+  }
+
+  recordUnreadable(cause: unknown): IdempotencyException {
+    return this.make(
+      'record-unreadable',
+      'What is stored for this key cannot be read, so it is neither replayed nor run again. The operator of this service has to look at the record.',
+      { cause },
+    );
+  }
+
+  scopeMissing(cause?: unknown): IdempotencyException {
+    return this.make(
+      'scope-missing',
+      'This service could not tell whose key this is, so it did not run the operation: it could get somebody else’s answer. `scope` must yield a string or a number; authenticate before it is asked.',
+      { cause },
+    );
+  }
+
+  storageUnavailable(cause: unknown): IdempotencyException {
+    return this.make(
+      'storage-unavailable',
+      'Whether this request has run before cannot be checked now, so it was not run. Send the same request with the same key again after 1 second.',
+      { retryAfterMs: 1000, cause },
+    );
+  }
+
+  private make(
+    code: ProblemCode,
+    detail: string,
+    extra: { retryAfterMs?: number; cause?: unknown } = {},
+  ): IdempotencyException {
+    return new IdempotencyException(code, detail, { ...extra, docsUrl: this.docsUrl });
+  }
+}
