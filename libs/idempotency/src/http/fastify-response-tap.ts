@@ -121,6 +121,7 @@ function headOf(reply: FastifyReplyLike, streamed: boolean): ResponseHead {
 
 function toReadable(payload: unknown): Readable | undefined {
   if (typeof payload !== 'object' || payload === null || payload instanceof Uint8Array) return undefined;
+  if (payload instanceof Readable) return payload;
   if (typeof (payload as { pipe?: unknown }).pipe === 'function')
     return new Readable().wrap(payload as Readable);
   if (typeof (payload as { getReader?: unknown }).getReader === 'function')
