@@ -13,9 +13,16 @@ const layer = (folder, { packages = [], folders = [] }) => ({
       'error',
       {
         patterns: [
-          ...(packages.length ? [{ group: packages, message: `\`${folder}\` must not know this package.` }] : []),
+          ...(packages.length
+            ? [{ group: packages, message: `\`${folder}\` must not know this package.` }]
+            : []),
           ...(folders.length
-            ? [{ group: folders.map((name) => `**/${name}/**`), message: `\`${folder}\` must not know this layer.` }]
+            ? [
+                {
+                  group: folders.map((name) => `**/${name}/**`),
+                  message: `\`${folder}\` must not know this layer.`,
+                },
+              ]
             : []),
         ],
       },
@@ -33,7 +40,10 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/unbound-method': 'off',
@@ -53,11 +63,36 @@ export default tseslint.config(
     packages: [...frameworks, ...databases, ...network],
     folders: ['http', 'nest', 'redis', 'typeorm', 'testing'],
   }),
-  layer('http', { packages: [...frameworks, ...databases], folders: ['nest', 'redis', 'typeorm', 'testing'] }),
-  layer('redis', { packages: [...frameworks, 'typeorm', 'typeorm/*'], folders: ['http', 'nest', 'typeorm', 'testing'] }),
-  layer('typeorm', { packages: [...frameworks, 'redis', 'ioredis'], folders: ['http', 'nest', 'redis', 'testing'] }),
+  layer('http', {
+    packages: [...frameworks, ...databases],
+    folders: ['nest', 'redis', 'typeorm', 'testing'],
+  }),
+  layer('redis', {
+    packages: [...frameworks, 'typeorm', 'typeorm/*'],
+    folders: ['http', 'nest', 'typeorm', 'testing'],
+  }),
+  layer('typeorm', {
+    packages: [...frameworks, 'redis', 'ioredis'],
+    folders: ['http', 'nest', 'redis', 'testing'],
+  }),
+  {
+    files: ['libs/idempotency/src/index.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { group: ['**/redis/**', '**/typeorm/**', '**/testing/**'], message: 'An entry of its own.' },
+          ],
+        },
+      ],
+    },
+  },
   layer('nest', { packages: databases, folders: ['redis', 'typeorm', 'testing'] }),
-  layer('testing', { packages: [...frameworks, ...databases, ...network], folders: ['http', 'nest', 'redis', 'typeorm'] }),
+  layer('testing', {
+    packages: [...frameworks, ...databases, ...network],
+    folders: ['http', 'nest', 'redis', 'typeorm'],
+  }),
   {
     files: ['libs/idempotency/src/core/**/*.ts'],
     ignores: ['**/*.spec.ts'],
@@ -71,10 +106,19 @@ export default tseslint.config(
       ],
       'no-restricted-syntax': [
         'error',
-        { selector: "MemberExpression[object.name='Date'][property.name='now']", message: 'Use the injected Clock.' },
-        { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: 'Use the injected Clock.' },
-        { selector: "MemberExpression[object.name='Math'][property.name='random']", message: 'Use the injected Randomness.' },
-        { selector: "ImportSpecifier[imported.name=/^random/]", message: 'Use the injected Randomness.' },
+        {
+          selector: "MemberExpression[object.name='Date'][property.name='now']",
+          message: 'Use the injected Clock.',
+        },
+        {
+          selector: "NewExpression[callee.name='Date'][arguments.length=0]",
+          message: 'Use the injected Clock.',
+        },
+        {
+          selector: "MemberExpression[object.name='Math'][property.name='random']",
+          message: 'Use the injected Randomness.',
+        },
+        { selector: 'ImportSpecifier[imported.name=/^random/]', message: 'Use the injected Randomness.' },
       ],
     },
   },
