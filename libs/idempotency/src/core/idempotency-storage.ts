@@ -37,6 +37,7 @@ export interface IdempotencyStorage {
    *
    * - The new lease counts from now, and the record outlives it by the same `keepMs` as before.
    * - The owner token decides, not the time: an expired lease that nobody took over is renewed.
+   * - A completed record is never altered.
    * - A record that its own `complete` has locked at this moment counts as `applied`; it must not hold up the others.
    */
   renew(claims: readonly Renewal[]): Promise<readonly OwnerOutcome[]>;
@@ -53,16 +54,19 @@ export interface IdempotencyStorage {
   /**
    * Gives the claim up so that a retry may run.
    *
-   * - `forget: false`: the lease ends; fingerprint, attempt and steps stay for `keepMs`.
+   * - `forget: false`: the lease ends; fingerprint, attempt and steps stay for `keepMs`. The owner token owns nothing
+   *   any more: a renewal that was on the way does not bring the lease back.
    * - `forget: true`: this claim never happened. The record goes back to what the claim found: absent when it was
-   *   `none`, released when it was `released`, expired (with its own fingerprint, steps and attempt) when it was
-   *   `expired`.
+   *   `none`, released when it was `released`, expired when it was `expired`, with the attempt, steps and owner that
+   *   were found (that owner may still complete it) and without steps of the forgotten claim.
    * - `lease_lost`, never an error, when another claim owns the record, it is completed, or it is gone.
    */
   release(claim: Claim, options: ReleaseOptions): Promise<OwnerOutcome>;
 
   /**
-   * Keeps the result of a named step with the unfinished record; a name saved before is overwritten in its place.
+   * Keeps the result of a named step with the unfinished record; a name saved before is overwritten in its place. On a
+   * completed record it is `lease_lost`, and nothing changes.
+   *
    * Steps come back from `claim` in the order in which their names were first saved.
    */
   saveStep(claim: Claim, name: string, value: Uint8Array): Promise<OwnerOutcome>;
@@ -156,7 +160,7 @@ export interface RecordView {
   /** `in_progress` only: the lease ended because its holder gave it up, not because it ran out. */
   readonly released: boolean;
   readonly expiresInMs: number;
-  /** How long ago the record was first claimed. */
+  /** How long ago the record was first claimed; after its keeping time it starts anew. */
   readonly ageMs: number;
   readonly steps: Steps;
   /** Present when `state` is `completed`. */

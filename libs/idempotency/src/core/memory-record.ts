@@ -15,11 +15,18 @@ export interface MemoryRecord {
   readonly expiresAt: number;
   readonly steps: Map<string, Uint8Array>;
   /** What `release` with `forget` goes back to. */
-  readonly stepsFound: Steps;
+  readonly found: Found;
   readonly result?: Uint8Array;
 }
 
-export const NO_STEPS: Steps = new Map();
+/** Of the record that a claim found: its owner may be alive after all. */
+export interface Found {
+  readonly ownerToken: string | undefined;
+  readonly previous: PreviousClaim;
+  readonly steps: Steps;
+}
+
+export const NOTHING_FOUND: Found = { ownerToken: undefined, previous: 'none', steps: new Map() };
 
 export function newRun(
   id: string,
@@ -28,19 +35,48 @@ export function newRun(
   now: number,
 ): MemoryRecord {
   const { ownerToken, fingerprint, keepMs } = request;
-  const stepsFound = found?.steps ?? NO_STEPS;
   return {
     id,
     ownerToken,
     fingerprint,
     keepMs,
-    stepsFound,
+    found:
+      found === undefined
+        ? NOTHING_FOUND
+        : { ownerToken: found.ownerToken, previous: found.previous, steps: found.steps },
     attempt: (found?.attempt ?? 0) + 1,
     previous: found === undefined ? 'none' : found.released ? 'released' : 'expired',
     released: false,
     firstClaimedAt: found?.firstClaimedAt ?? now,
-    steps: new Map(stepsFound),
+    steps: new Map(found?.steps),
     ...lease(request, now),
+  };
+}
+
+/** The record after its claim was given up. */
+export function givenUp(record: MemoryRecord, now: number): MemoryRecord {
+  return {
+    ...record,
+    ownerToken: undefined,
+    released: true,
+    leaseUntil: now,
+    expiresAt: now + record.keepMs,
+  };
+}
+
+/** The record as its claim found it; `undefined` when it found none. */
+export function undone(record: MemoryRecord, now: number): MemoryRecord | undefined {
+  if (record.previous === 'none') return undefined;
+  const { found } = record;
+  return {
+    ...givenUp(record, now),
+    released: record.previous === 'released',
+    attempt: record.attempt - 1,
+    ownerToken: found.ownerToken,
+    previous: found.previous,
+    steps: new Map(found.steps),
+    // What the found claim had itself found is not kept, or records would grow with every attempt.
+    found: { ...found, ownerToken: undefined },
   };
 }
 

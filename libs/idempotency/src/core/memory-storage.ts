@@ -14,11 +14,13 @@ import type {
 import {
   copyOf,
   copyOfSteps,
+  givenUp,
   lease,
   newRun,
-  NO_STEPS,
+  NOTHING_FOUND,
   remaining,
   stateOf,
+  undone,
   view,
   type MemoryRecord,
 } from './memory-record.js';
@@ -95,19 +97,13 @@ export class MemoryStorage implements IdempotencyStorage {
     const now = this.now();
     const record = this.live(claim.id, now);
     if (record?.result !== undefined && record.ownerToken === claim.ownerToken) return 'applied';
-    const outcome = { result: copyOf(result), stepsFound: NO_STEPS, leaseUntil: now, expiresAt: now + ttlMs };
+    const outcome = { result: copyOf(result), found: NOTHING_FOUND, leaseUntil: now, expiresAt: now + ttlMs };
     return this.change(claim, now, (open) => ({ ...open, ...outcome }));
   }
 
   async release(claim: Claim, options: ReleaseOptions): Promise<OwnerOutcome> {
     const now = this.now();
-    return this.change(claim, now, (record) => {
-      const ended = { ...record, ownerToken: undefined, leaseUntil: now, expiresAt: now + record.keepMs };
-      if (!options.forget) return { ...ended, released: true };
-      if (record.previous === 'none') return undefined;
-      const found = { attempt: record.attempt - 1, released: record.previous === 'released' };
-      return { ...ended, ...found, steps: new Map(record.stepsFound) };
-    });
+    return this.change(claim, now, (record) => (options.forget ? undone(record, now) : givenUp(record, now)));
   }
 
   async saveStep(claim: Claim, name: string, value: Uint8Array): Promise<OwnerOutcome> {
