@@ -4,6 +4,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { performance } from 'node:perf_hooks';
 import { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
+import { ControlConnections } from '../../libs/idempotency/src/typeorm/control-connections.js';
 import { typeOrmStorage } from '../../libs/idempotency/src/typeorm/index.js';
 import {
   claimRequest,
@@ -11,9 +12,11 @@ import {
   listeningHost,
   newClaim,
   usePostgres,
+  type PostgresOptions,
 } from '../support/postgres-fixture.js';
 
 const HOUR_MS = 3_600_000;
+const settings = { size: 1, preparedStatements: false, warn: () => undefined };
 const postgres = usePostgres({ args: ['-c', 'log_statement=all', '-c', 'log_line_prefix=%a|'] });
 
 /** What the server was asked over the storage's own connections of an application of that name. */
@@ -148,20 +151,24 @@ describe("the storage's own connections", () => {
     expect(await storage.claim(newClaim().id, claimRequest())).toMatchObject({ kind: 'claimed' });
   });
 
-  it('use what the application gives its own connections, such as a search path', async () => {
-    const dataSource = await postgres.migrated();
-    await dataSource.query('create schema hidden');
-    await dataSource.query('alter table idempotency_records set schema hidden');
-    const { options } = dataSource;
-    const searching = await new DataSource({
-      ...(options as never as { type: 'postgres' }),
-      migrations: [],
-      extra: { options: '-c search_path=hidden', statement_timeout: 1, query_timeout: 1, max: 7, min: 7 },
-    }).initialize();
-    const storage = await postgres.storage({ dataSource: searching });
-    expect(await storage.claim(newClaim().id, claimRequest())).toMatchObject({ kind: 'claimed' });
-    expect(await connectionsOf(dataSource)).toHaveLength(1);
-    await searching.destroy();
+  it('use what the application gives its own, such as a search path, within bounds of their own', async () => {
+    const { options } = await postgres.migrated();
+    const extra = {
+      options: '-c search_path=hidden',
+      statement_timeout: 0,
+      query_timeout: 90_000,
+      max: 7,
+      min: 7,
+    };
+    const connections = await ControlConnections.open({ ...(options as PostgresOptions), extra }, settings);
+    const show = async (name: string) =>
+      Object.values((await connections.query({ name: 'show', sql: `show ${name}` }, [])).rows[0] ?? {})[0];
+    expect(await show('search_path')).toBe('hidden');
+    expect(await show('statement_timeout')).toBe('5s');
+    expect(await show('lock_timeout')).toBe('1s');
+    expect(await show('default_transaction_isolation')).toBe('read committed');
+    expect(await show('application_name')).toBe('nestjs-idempotent');
+    await connections.close();
   });
 });
 

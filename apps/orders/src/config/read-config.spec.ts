@@ -1,0 +1,61 @@
+import { describe, expect, it } from '@jest/globals';
+import { readConfig } from './read-config.js';
+
+const read = (env: Record<string, string>) => readConfig(env, '/checkout');
+
+describe('the environment', () => {
+  it('needs to say nothing: every variable has a default', () => {
+    expect(read({})).toEqual({
+      port: 3000,
+      platform: 'express',
+      storage: 'typeorm',
+      databaseUrl: undefined,
+      redisUrl: 'redis://127.0.0.1:6379',
+      dataDir: '/checkout/.data',
+    });
+  });
+
+  it('decides everything that it names', () => {
+    const env = {
+      PORT: '8080',
+      PLATFORM: 'fastify',
+      IDEMPOTENCY_STORAGE: 'redis',
+      DATABASE_URL: 'postgres://me:secret@db:5432/shop',
+      REDIS_URL: 'rediss://cache:6380',
+      DATA_DIR: 'elsewhere',
+    };
+    expect(read(env)).toEqual({
+      port: 8080,
+      platform: 'fastify',
+      storage: 'redis',
+      databaseUrl: 'postgres://me:secret@db:5432/shop',
+      redisUrl: 'rediss://cache:6380',
+      dataDir: '/checkout/elsewhere',
+    });
+  });
+
+  it('counts a variable that is set to nothing as not set', () => {
+    expect(read({ PORT: '', DATABASE_URL: ' ', PLATFORM: '' })).toEqual(read({}));
+  });
+
+  it.each([
+    ['PORT', 'abc', '0 to 65535'],
+    ['PORT', '70000', '0 to 65535'],
+    ['PORT', '-1', '0 to 65535'],
+    ['PORT', '3e3', '0 to 65535'],
+    ['PLATFORM', 'koa', 'express, fastify'],
+    ['PLATFORM', 'Express', 'express, fastify'],
+    ['IDEMPOTENCY_STORAGE', 'postgres', 'memory, redis, typeorm'],
+    ['DATABASE_URL', 'mysql://db/shop', 'postgres://'],
+    ['DATABASE_URL', 'localhost:5432', 'postgres://'],
+    ['REDIS_URL', 'http://cache', 'redis://'],
+  ])('names %s, the value %s and what is allowed when they do not fit', (name, value, allowed) => {
+    expect(() => read({ [name]: value })).toThrow(name);
+    expect(() => read({ [name]: value })).toThrow(`'${value}'`);
+    expect(() => read({ [name]: value })).toThrow(allowed);
+  });
+
+  it('never shows the password of a URL that does not fit', () => {
+    expect(() => read({ DATABASE_URL: 'mysql://me:se@cret@db/shop' })).toThrow("'mysql://me:…@db/shop'");
+  });
+});

@@ -1,0 +1,64 @@
+import { Controller, Get, HttpCode, Inject, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
+import { DataSource } from 'typeorm';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/app-config.js';
+import { StorageCheck } from '../idempotency/storage-check.js';
+import { Public } from '../users/public.decorator.js';
+
+interface Health {
+  readonly status: 'ok' | 'unavailable';
+  readonly platform: string;
+  readonly database: Part;
+  readonly storage: Part & { readonly name: string };
+}
+
+interface Part {
+  readonly status: 'ok' | 'unavailable';
+  readonly reason?: string;
+}
+
+/** A probe that waits longer than whoever asks helps nobody. */
+const PATIENCE_MS = 2_000;
+
+@ApiTags('health')
+@Public()
+@Controller('health')
+export class HealthController {
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly storage: StorageCheck,
+  ) {}
+
+  @Get()
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Tell whether the app can take orders' })
+  @ApiOkResponse({ description: 'It can.' })
+  @ApiServiceUnavailableResponse({ description: 'It cannot; the body says which part is missing.' })
+  async check(@Res({ passthrough: true }) reply: { status(code: number): unknown }): Promise<Health> {
+    const [database, storage] = await Promise.all([
+      partOf(() => this.dataSource.query('select 1')),
+      partOf(() => this.storage.check()),
+    ]);
+    const status = database.status === 'ok' && storage.status === 'ok' ? 'ok' : 'unavailable';
+    if (status !== 'ok') reply.status(503);
+    const { platform, storage: name } = this.config;
+    return { status, platform, database, storage: { ...storage, name } };
+  }
+}
+
+async function partOf(check: () => Promise<unknown>): Promise<Part> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  try {
+    await Promise.race([check(), tooLate]);
+    return { status: 'ok' };
+  } catch (error) {
+    return { status: 'unavailable', reason: error instanceof Error ? error.message : String(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,71 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import type { InsertResult, ObjectLiteral, UpdateResult } from 'typeorm';
+import { Order } from './order.entity.js';
+
+export type NewOrder = Pick<Order, 'id' | 'userId' | 'items' | 'total' | 'note' | 'idempotencyKey'>;
+export type OrderChange = Partial<Pick<Order, 'items' | 'total' | 'note' | 'status'>>;
+
+/** Which row, and what must still be true of it at the moment it changes. */
+export interface OrderCondition {
+  readonly id: string;
+  readonly userId: string;
+  readonly status?: Order['status'];
+  readonly version?: number;
+}
+
+/** Every method is one statement: between a look and a change, another request could slip in. */
+@Injectable()
+export class OrdersRepository {
+  constructor(@InjectRepository(Order) private readonly orders: Repository<Order>) {}
+
+  find(id: string, userId: string): Promise<Order | null> {
+    return this.orders.findOneBy({ id, userId });
+  }
+
+  findByKey(userId: string, idempotencyKey: string): Promise<Order | null> {
+    return this.orders.findOneBy({ userId, idempotencyKey });
+  }
+
+  list(userId: string, limit: number, offset: number): Promise<Order[]> {
+    return this.orders.find({
+      where: { userId },
+      order: { createdAt: 'DESC', id: 'DESC' },
+      take: limit,
+      skip: offset,
+    });
+  }
+
+  /** `undefined` when the id, or the user's key, is taken. No error: in a transaction that would end everything. */
+  async insert(order: NewOrder): Promise<Order | undefined> {
+    const statement = this.orders
+      .createQueryBuilder()
+      .insert()
+      .values({ ...order, status: 'pending' });
+    return this.firstOf(await statement.orIgnore().returning('*').execute());
+  }
+
+  /** `undefined` when no row meets the condition. TypeORM raises version and `updatedAt` in the same statement. */
+  async update(condition: OrderCondition, change: OrderChange): Promise<Order | undefined> {
+    const statement = this.orders.createQueryBuilder().update().set(change).where(condition);
+    return this.firstOf(await statement.returning('*').execute());
+  }
+
+  async remove(condition: OrderCondition): Promise<boolean> {
+    const { affected } = await this.orders.delete({ ...condition });
+    return affected === 1;
+  }
+
+  /** `returning` gives columns as the driver has them; this is what TypeORM does for rows that it selects. */
+  private firstOf(result: InsertResult | UpdateResult): Order | undefined {
+    const row = (result.raw as ObjectLiteral[])[0];
+    if (!row) return undefined;
+    const { driver } = this.orders.manager.dataSource;
+    const fields = this.orders.metadata.columns.map((column): [string, unknown] => [
+      column.propertyName,
+      driver.prepareHydratedValue(row[column.databaseName], column),
+    ]);
+    return Object.assign(new Order(), Object.fromEntries(fields));
+  }
+}

@@ -1,0 +1,131 @@
+import { DataSource } from 'typeorm';
+import { StorageUnavailableError } from '../core/errors.js';
+import { controlOptions, STATEMENT_TIMEOUT_MS, type PostgresOptions } from './control-options.js';
+
+/** What we call of the client of `pg` that TypeORM's driver hands out. */
+interface PgClient {
+  query(query: { name?: string; text: string; values: unknown[] }): Promise<QueryAnswer>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  removeListener(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** What we call of TypeORM's driver: unlike a query runner it lets a broken connection be thrown away. */
+interface PgDriver {
+  obtainMasterConnection(): Promise<[client: PgClient, release: (broken?: Error) => void]>;
+}
+
+export interface QueryAnswer {
+  readonly rows: readonly Record<string, unknown>[];
+  readonly rowCount: number | null;
+}
+
+export interface Statement {
+  readonly name: string;
+  readonly sql: string;
+}
+
+export interface ControlSettings {
+  readonly size: number;
+  readonly preparedStatements: boolean;
+  warn(message: string): void;
+}
+
+/** A server that has not even said so by now is not there: the connection is thrown away. */
+const ANSWER_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000;
+const SERIALIZATION_RETRIES = 5;
+
+/**
+ * The storage's own few connections, opened like those of the application's DataSource. A handler may hold every
+ * connection of the application; it holds none of these, so leases are still renewed.
+ */
+export class ControlConnections {
+  private constructor(
+    private readonly dataSource: DataSource,
+    private readonly settings: ControlSettings,
+  ) {}
+
+  static async open(options: PostgresOptions, settings: ControlSettings): Promise<ControlConnections> {
+    const open = (bounded: boolean) =>
+      new DataSource(controlOptions(options, settings.size, bounded)).initialize();
+    try {
+      const dataSource = await open(true).catch((error: unknown) => {
+        if (!isStartupParameterRefused(error)) throw error;
+        settings.warn(
+          'typeOrmStorage: the pooler before PostgreSQL refuses startup parameters, so the server does not bound how long it ' +
+            'works on a statement of the storage. Let it pass `options`, for PgBouncer in `ignore_startup_parameters`.',
+        );
+        return open(false);
+      });
+      return new ControlConnections(dataSource, settings);
+    } catch (error) {
+      throw unavailable('the connection', error);
+    }
+  }
+
+  /** Rejects with StorageUnavailableError alone. */
+  async query(statement: Statement, values: unknown[]): Promise<QueryAnswer> {
+    for (let retries = 0; ; retries += 1) {
+      try {
+        return await this.queryOnce(statement, values);
+      } catch (error) {
+        // Nothing has happened. It comes where the isolation level could not be set: behind some poolers.
+        if (isSerializationFailure(error) && retries < SERIALIZATION_RETRIES) continue;
+        throw unavailable(`\`${statement.name}\``, error);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.dataSource.destroy();
+  }
+
+  private async queryOnce({ name, sql }: Statement, values: unknown[]): Promise<QueryAnswer> {
+    const driver = this.dataSource.driver as unknown as PgDriver;
+    const [client, release] = await driver.obtainMasterConnection();
+    let broken: Error | undefined;
+    // Without a listener a connection that breaks while it is ours would end the process.
+    const onError = (error: Error) => (broken = error);
+    client.on('error', onError);
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const timeout = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => {
+          broken = new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`);
+          reject(broken);
+        }, ANSWER_TIMEOUT_MS);
+        timer.unref();
+      });
+      const query = this.settings.preparedStatements ? { name, text: sql, values } : { text: sql, values };
+      return await Promise.race([client.query(query), timeout]);
+    } finally {
+      clearTimeout(timer);
+      client.removeListener('error', onError);
+      release(broken);
+    }
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error && error.message !== '' ? error.message : String(codeOf(error) ?? error);
+}
+
+function isStartupParameterRefused(error: unknown): boolean {
+  return codeOf(error) === '08P01' && /startup parameter/.test(messageOf(error));
+}
+
+function isSerializationFailure(error: unknown): boolean {
+  return codeOf(error) === '40001' || codeOf(error) === '40P01';
+}
+
+function unavailable(what: string, cause: unknown): StorageUnavailableError {
+  return new StorageUnavailableError(
+    `typeOrmStorage: PostgreSQL did not answer ${what}: ${messageOf(cause)}`,
+    {
+      cause,
+    },
+  );
+}

@@ -1,0 +1,66 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { DEFAULT_TABLE, parseTableName, quote, quoteTable, type TableName } from '../table-name.js';
+
+/** Creates the table of the records under its default name, in the schema of the DataSource. */
+export class CreateIdempotencyRecords1795305600000 implements MigrationInterface {
+  readonly name: string = 'CreateIdempotencyRecords1795305600000';
+  protected readonly table: TableName = { schema: undefined, name: DEFAULT_TABLE };
+
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(createTable(inSchemaOf(queryRunner, this.table)));
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`drop table if exists ${quoteTable(inSchemaOf(queryRunner, this.table))}`);
+  }
+}
+
+/**
+ * The same migration for the table name given as `table` to `typeOrmStorage`.
+ *
+ *     new DataSource({ migrations: [createIdempotencyRecords('app.idempotency')] })
+ */
+export function createIdempotencyRecords(table: string): new () => MigrationInterface {
+  const parsed = parseTableName(table);
+  return class extends CreateIdempotencyRecords1795305600000 {
+    override readonly name = `CreateIdempotencyRecords_${table.replace('.', '_')}_1795305600000`;
+    protected override readonly table = parsed;
+  };
+}
+
+function inSchemaOf(queryRunner: QueryRunner, table: TableName): TableName {
+  const { options } = queryRunner.connection;
+  const schema = 'schema' in options ? options.schema : undefined;
+  return { schema: table.schema ?? schema, name: table.name };
+}
+
+/**
+ * One statement under a lock of its own: several processes that migrate at the same moment wait for one another, in
+ * every transaction mode of TypeORM. (`if not exists` alone fails when two create at once.)
+ */
+function createTable(table: TableName): string {
+  const quoted = quoteTable(table);
+  const named = (suffix: string) => quote(`${table.name}_${suffix}`);
+  return `do $migration$ begin
+perform pg_advisory_xact_lock(hashtext('nestjs-idempotent'), hashtext('${table.name}'));
+create table if not exists ${quoted} (
+  id text collate "C" not null,
+  state smallint not null,
+  attempt integer not null,
+  previous smallint not null,
+  owner uuid,
+  owner_found uuid,
+  fingerprint text collate "C" not null,
+  created_at timestamp with time zone not null,
+  lease_until timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  steps_found integer,
+  steps bytea,
+  result bytea,
+  constraint ${named('pkey')} primary key (id),
+  constraint ${named('state')} check (
+    attempt > 0 and (state = 0 and result is null or state = 1 and result is not null and owner is not null))
+);
+create index if not exists ${named('expires_at')} on ${quoted} (expires_at);
+end $migration$`;
+}
