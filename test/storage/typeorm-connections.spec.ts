@@ -5,6 +5,8 @@ import { performance } from 'node:perf_hooks';
 import { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
 import { ControlConnections } from '../../libs/idempotency/src/typeorm/control-connections.js';
+import type { Statements } from '../../libs/idempotency/src/typeorm/session.js';
+import * as statements from '../../libs/idempotency/src/typeorm/statements/postgres.js';
 import { typeOrmStorage } from '../../libs/idempotency/src/typeorm/index.js';
 import {
   claimRequest,
@@ -52,8 +54,10 @@ describe('the storage asks PostgreSQL', () => {
         await storage.claim(id, claimRequest());
         const afterReplay = statementsOf(applicationName);
         expect(afterReplay.slice(afterFirst.length)).toHaveLength(1);
-        const name = preparedStatements ? 'claim' : '<unnamed>';
-        expect(afterReplay.at(-1)).toContain(`execute ${name}: with found`);
+        const name = preparedStatements
+          ? /execute idempotency_claim_[0-9a-f]{16}: with found/
+          : /execute <unnamed>: with found/;
+        expect(afterReplay.at(-1)).toMatch(name);
       }
     },
   );
@@ -137,6 +141,56 @@ describe("the storage's own connections", () => {
       );
       await eventually(() => storage.get('any'));
     }
+  });
+
+  it('find every row by an index, however large the table is', async () => {
+    const dataSource = await postgres.migrated();
+    await dataSource.query(
+      `insert into idempotency_records (id, state, attempt, previous, fingerprint, created_at, lease_until, expires_at)
+       select 'id-' || i, 0, 1, 0, '', now(), now(), now() + '1 h' from generate_series(1, 20000) i`,
+    );
+    await dataSource.query('analyze idempotency_records');
+    const connections = await ControlConnections.open(dataSource.options as PostgresOptions, settings);
+    const owner = claimRequest().ownerToken;
+    const values: Record<keyof Statements, unknown[]> = {
+      claim: ['id-1', '', owner, 1000, 2000, true],
+      renew: [Array(500).fill('id-1'), Array(500).fill(owner), Array(500).fill(1000)],
+      complete: ['id-1', owner, Buffer.of(1), 1000],
+      release: ['id-1', owner],
+      undoClaim: ['id-1', owner],
+      saveStep: ['id-1', owner, Buffer.of(1)],
+      get: ['id-1'],
+      find: [null, 'id-1%', null, 0, 200, 1_000_000],
+      forget: ['id-1'],
+      purge: [500],
+    };
+    for (const [name, parameters] of Object.entries(values)) {
+      const sql = `explain ${statements[name as keyof Statements]('idempotency_records')}`;
+      const { rows } = await connections.query({ name, sql }, parameters);
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      expect(plan).toMatch(/Index Scan using idempotency_records_(pkey|expires_at)/);
+      expect(plan).not.toMatch(/Seq Scan/);
+    }
+    await connections.close();
+  });
+
+  it('go on without prepared statements, and say so once, where another client has their connection', async () => {
+    const { options } = await postgres.migrated();
+    const warnings: string[] = [];
+    const connections = await ControlConnections.open(options as PostgresOptions, {
+      ...{ size: 1, preparedStatements: true },
+      warn: (message) => warnings.push(message),
+    });
+    const statement = { name: 'one', sql: 'select $1::int as one' };
+    for (let time = 0; time < 3; time += 1) {
+      expect((await connections.query(statement, [1])).rows).toEqual([{ one: 1 }]);
+      // What a pooler does: the same client, and another connection of the server behind it.
+      await connections.query({ name: 'other', sql: 'deallocate all' }, []);
+    }
+    expect(warnings).toEqual([
+      expect.stringMatching(/^typeOrmStorage: a pooler shares .*`preparedStatements`/),
+    ]);
+    await connections.close();
   });
 
   it('reach the primary alone when reads are replicated', async () => {

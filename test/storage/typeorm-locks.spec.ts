@@ -47,11 +47,10 @@ describe('while somebody has a row locked', () => {
       const { id, request, claim } = newClaim({ leaseMs: 1 });
       await storage.claim(id, request);
       await sleep(5);
-      const takeover = await holdLock(
-        dataSource,
-        'update idempotency_records set owner = gen_random_uuid() where id = $1',
-        [id],
-      );
+      const takeover = await holdLock(dataSource, 'update idempotency_records set owner = $2 where id = $1', [
+        id,
+        claimRequest().ownerToken,
+      ]);
       const renewed = storage.renew([{ claim, leaseMs: HOUR_MS }]);
       await sleep(round / 2);
       await takeover.end();

@@ -13,7 +13,7 @@ beforeEach(async () => {
 async function addRecords(prefix: string, count: number, expiresIn: string): Promise<void> {
   await dataSource.query(
     `insert into idempotency_records (id, state, attempt, previous, owner, fingerprint, created_at, lease_until, expires_at, result)
-     select $1 || '-' || i, 1, 1, 0, gen_random_uuid(), 'fp', now(), now(), now() + $3::interval, '' from generate_series(1, $2) i`,
+     select $1 || '-' || i, 1, 1, 0, md5(i::text)::uuid, 'fp', now(), now(), now() + $3::interval, '' from generate_series(1, $2) i`,
     [prefix, count, expiresIn],
   );
 }

@@ -1,4 +1,4 @@
-import type { TimerHandle, Timers } from './ports.js';
+import type { Randomness, Timers } from './ports.js';
 
 /** How a call ended, for callers that must choose. */
 export type Answer<T> =
@@ -32,35 +32,33 @@ export function sleep(timers: Timers, ms: number): Promise<void> {
   return new Promise((resolve) => timers.set(Math.max(0, ms), resolve));
 }
 
+/** Pauses between tries in the background: half to the whole of each, doubled up to 2 s, so that nobody beats in time. */
+export class Backoff {
+  private pauseMs: number;
+
+  constructor(
+    private readonly timers: Timers,
+    private readonly randomness: Randomness,
+    private readonly firstMs: number,
+  ) {
+    this.pauseMs = firstMs;
+  }
+
+  pause(): Promise<void> {
+    const ms = this.pauseMs * (0.5 + this.randomness.fraction() / 2);
+    this.pauseMs = Math.min(this.pauseMs * 2, 2000);
+    return sleep(this.timers, ms);
+  }
+
+  reset(): void {
+    this.pauseMs = this.firstMs;
+  }
+}
+
 /** A promise that somebody else settles. */
 export class Deferred<T> {
   resolve!: (value: T) => void;
   readonly promise = new Promise<T>((resolve) => {
     this.resolve = resolve;
   });
-}
-
-/** Timers that can all be cleared at once, when their owner stops. Who still waits for one then waits in vain. */
-export class TimerScope implements Timers {
-  private readonly open = new Set<TimerHandle>();
-
-  constructor(private readonly timers: Timers) {}
-
-  set(ms: number, fn: () => void): TimerHandle {
-    const handle = this.timers.set(ms, () => {
-      this.open.delete(handle);
-      fn();
-    });
-    this.open.add(handle);
-    return handle;
-  }
-
-  clear(handle: TimerHandle): void {
-    this.open.delete(handle);
-    this.timers.clear(handle);
-  }
-
-  clearAll(): void {
-    for (const handle of this.open) this.clear(handle);
-  }
 }

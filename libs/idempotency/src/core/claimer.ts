@@ -1,136 +1,137 @@
-import { promised, Deferred, sleep, within, type Answer } from './bounded.js';
+import { promised, sleep, within, type Answer } from './bounded.js';
 import { RecordUnreadableError } from './errors.js';
 import type { Claim, ClaimOutcome, ClaimRequest, IdempotencyStorage } from './idempotency-storage.js';
-import type { Clock, Randomness, Timers } from './ports.js';
+import type { Clock, Randomness } from './ports.js';
+import { StrayClaims } from './stray-claims.js';
+import type { TimerScope } from './timer-scope.js';
 
 export interface ClaimQuestion extends Omit<ClaimRequest, 'ownerToken'> {
   readonly id: string;
   readonly storageTimeoutMs: number;
 }
 
+type Claimed = Extract<ClaimOutcome, { kind: 'claimed' }>;
+export type Refused = Exclude<ClaimOutcome, Claimed>;
+
 export type ClaimAnswer =
   | {
-      readonly kind: 'outcome';
-      readonly outcome: ClaimOutcome;
+      readonly kind: 'claimed';
+      readonly outcome: Claimed;
       readonly claim: Claim;
       /** When the question was sent, by the monotonic clock: the lease counts from here at the earliest. */
       readonly sentAt: number;
+      /** Must be called when the run has ended: a question that is still on its way would claim for nobody. */
+      readonly over: () => void;
     }
+  | { readonly kind: 'refused'; readonly outcome: Refused }
   | { readonly kind: 'failed'; readonly error: unknown };
+
+interface Sent {
+  readonly outcome: ClaimOutcome;
+  readonly sentAt: number;
+}
 
 /** Pause before the second question when the first one failed at once: a reconnect takes a moment. */
 const PAUSE_MS = 50;
 
 /**
  * Asks the storage for a claim within a bounded time. An answer that was lost on the way is asked for once more with
- * the same owner token. A claim that was given up is released when its answer arrives, so that nobody's claim never
- * blocks a key for the length of a lease.
+ * the same owner token.
  */
 export class Claimer {
-  /** Ids whose given-up claims have not been cleaned up yet. */
-  private readonly strays = new Map<string, Promise<void>>();
+  private readonly strays: StrayClaims;
 
   constructor(
     private readonly storage: IdempotencyStorage,
     private readonly clock: Clock,
-    private readonly timers: Timers,
+    private readonly timers: TimerScope,
     private readonly randomness: Randomness,
     private readonly onFailure: (id: string, error: unknown) => void,
-  ) {}
+  ) {
+    this.strays = new StrayClaims(storage, clock, timers, randomness);
+  }
 
   async ask(question: ClaimQuestion): Promise<ClaimAnswer> {
-    const { id, storageTimeoutMs, ...rest } = question;
-    const deadline = this.clock.monotonicMs() + storageTimeoutMs;
-    const stray = this.strays.get(id);
-    // Our own given-up claim holds the record: its release is on the way, and a 409 in between would be nobody's.
-    if (stray !== undefined) await within(this.timers, storageTimeoutMs / 2, stray);
-    const claim: Claim = { id, ownerToken: this.randomness.uuid() };
-    const request: ClaimRequest = { ...rest, ownerToken: claim.ownerToken };
-    const calls: Promise<ClaimOutcome>[] = [];
-    const sentAt = this.clock.monotonicMs();
-    const send = () => {
-      const call = promised(() => this.storage.claim(id, request));
-      calls.push(call);
-      return call;
-    };
-
-    let answer = await within(this.timers, (deadline - sentAt) / 2, send());
-    if (answer.kind !== 'answered' && !isFinal(answer)) {
-      const left = deadline - this.clock.monotonicMs();
-      if (answer.kind === 'failed') await sleep(this.timers, Math.min(PAUSE_MS, left / 4));
-      answer = await within(
-        this.timers,
-        deadline - this.clock.monotonicMs(),
-        firstAnswer([...calls, send()]),
-      );
-    }
-    if (answer.kind === 'answered') {
-      const { value: outcome } = answer;
-      return { kind: 'outcome', outcome, claim, sentAt };
-    }
-    const error =
-      answer.kind === 'failed'
-        ? answer.error
-        : new Error(`the storage \`${this.storage.name}\` did not answer within ${storageTimeoutMs} ms`);
-    this.onFailure(id, error);
-    this.cleanUp(claim, calls, question.leaseMs);
-    return { kind: 'failed', error };
+    const deadline = this.clock.monotonicMs() + question.storageTimeoutMs;
+    const stray = this.strays.of(question.id);
+    const answer = await this.askUntil(deadline, question);
+    if (stray === undefined || !isHeld(answer)) return answer;
+    // Perhaps by a claim of our own that was given up: its release is on the way.
+    const gone = await within(this.timers, deadline - this.clock.monotonicMs(), stray);
+    if (gone.kind !== 'answered') return answer;
+    const again = await this.askUntil(deadline, question);
+    return again.kind === 'failed' ? answer : again;
   }
 
   /** Resolves when every given-up claim has been dealt with. */
-  async settled(): Promise<void> {
-    await Promise.all(this.strays.values());
+  settled(): Promise<void> {
+    return this.strays.settled();
   }
 
-  private cleanUp(claim: Claim, calls: readonly Promise<ClaimOutcome>[], leaseMs: number): void {
-    const done = this.releaseStray(claim, calls, leaseMs).finally(() => {
-      if (this.strays.get(claim.id) === done) this.strays.delete(claim.id);
-    });
-    this.strays.set(claim.id, done);
-  }
+  private async askUntil(deadline: number, question: ClaimQuestion): Promise<ClaimAnswer> {
+    const { id, storageTimeoutMs, ...terms } = question;
+    const { leaseMs } = terms;
+    const claim: Claim = { id, ownerToken: this.randomness.uuid() };
+    const calls: Promise<Sent>[] = [];
+    const unanswered = new Set<Promise<Sent>>();
+    const left = () => deadline - this.clock.monotonicMs();
+    const send = (): Promise<Sent> => {
+      const call = this.send(claim, terms);
+      calls.push(call);
+      unanswered.add(call);
+      const answered = () => unanswered.delete(call);
+      call.then(answered, answered);
+      return call;
+    };
 
-  /** Never rejects. */
-  private async releaseStray(
-    claim: Claim,
-    calls: readonly Promise<ClaimOutcome>[],
-    leaseMs: number,
-  ): Promise<void> {
-    const outcomes = await Promise.allSettled(calls);
-    const mayHold = (outcome: PromiseSettledResult<ClaimOutcome>) =>
-      outcome.status === 'rejected'
-        ? !(outcome.reason instanceof RecordUnreadableError)
-        : outcome.value.kind === 'claimed';
-    if (!outcomes.some(mayHold)) return;
-    // Until its lease is over; after that it is an expired lease like any other.
-    const giveUpAt = this.clock.monotonicMs() + leaseMs;
-    for (let pause = PAUSE_MS; this.clock.monotonicMs() < giveUpAt; pause = Math.min(pause * 2, 2000)) {
-      const released = await within(
-        this.timers,
-        leaseMs,
-        promised(() => this.storage.release(claim, { forget: true })),
-      );
-      if (released.kind === 'answered') return;
-      await sleep(this.timers, pause * (0.5 + this.randomness.fraction() / 2));
+    let answer = await within(this.timers, left() / 2, send());
+    if (answer.kind !== 'answered' && !isUnreadable(answer)) {
+      if (answer.kind === 'failed') await sleep(this.timers, Math.min(PAUSE_MS, left() / 4));
+      answer = await within(this.timers, left(), firstOf([...unanswered, send()]));
     }
+
+    const stray = { claim, leaseMs, storageTimeoutMs };
+    if (answer.kind !== 'answered') {
+      const error =
+        answer.kind === 'failed'
+          ? answer.error
+          : new Error(`the storage \`${this.storage.name}\` did not answer within ${storageTimeoutMs} ms`);
+      if (!isUnreadable(answer)) this.onFailure(id, error);
+      this.strays.add({ ...stray, calls });
+      return { kind: 'failed', error };
+    }
+    const late = [...unanswered];
+    const over = () => {
+      if (late.length > 0) this.strays.add({ ...stray, calls: late });
+    };
+    const { outcome, sentAt } = answer.value;
+    if (outcome.kind === 'claimed') return { kind: 'claimed', outcome, claim, sentAt, over };
+    over();
+    return { kind: 'refused', outcome };
+  }
+
+  private async send(claim: Claim, terms: Omit<ClaimRequest, 'ownerToken'>): Promise<Sent> {
+    const sentAt = this.clock.monotonicMs();
+    const outcome = await this.storage.claim(claim.id, { ...terms, ownerToken: claim.ownerToken });
+    const ageMs = this.clock.monotonicMs() - sentAt;
+    if (outcome.kind === 'claimed' && ageMs >= terms.leaseMs) {
+      throw new Error(
+        `the claim was answered after ${ageMs} ms, when its lease of ${terms.leaseMs} ms was over`,
+      );
+    }
+    return { outcome, sentAt };
   }
 }
 
-function isFinal(answer: Answer<ClaimOutcome>): boolean {
+function isHeld(answer: ClaimAnswer): boolean {
+  return answer.kind === 'refused' && answer.outcome.kind !== 'completed';
+}
+
+function isUnreadable(answer: Answer<unknown>): boolean {
   return answer.kind === 'failed' && answer.error instanceof RecordUnreadableError;
 }
 
 /** The first call that answers; when none does, the last failure. */
-function firstAnswer(calls: readonly Promise<ClaimOutcome>[]): Promise<ClaimOutcome> {
-  const first = new Deferred<Promise<ClaimOutcome>>();
-  let open = calls.length;
-  for (const call of calls) {
-    call.then(
-      () => first.resolve(call),
-      () => {
-        open -= 1;
-        if (open === 0) first.resolve(call);
-      },
-    );
-  }
-  return first.promise.then((call) => call);
+function firstOf(calls: readonly Promise<Sent>[]): Promise<Sent> {
+  return Promise.any(calls).catch((error: AggregateError) => Promise.reject(error.errors.at(-1)));
 }

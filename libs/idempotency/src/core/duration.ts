@@ -68,5 +68,5 @@ export function inWords(ms: number): string {
 }
 
 function describe(value: unknown): string {
-  return typeof value === 'number' ? String(value) : `a ${typeof value}`;
+  return typeof value === 'number' ? String(value) : `of type ${typeof value}`;
 }

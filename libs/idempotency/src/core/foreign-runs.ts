@@ -1,5 +1,6 @@
 import { Deferred, sleep, within } from './bounded.js';
 import type { Clock, Randomness, Timers } from './ports.js';
+import type { TimerScope } from './timer-scope.js';
 
 /** The pauses between two looks at a foreign run: quick for quick handlers, never slower than four times a second. */
 const FIRST_PAUSE_MS = 10;
@@ -16,7 +17,7 @@ export class ForeignRuns<T> {
 
   constructor(
     private readonly clock: Clock,
-    private readonly timers: Timers,
+    private readonly timers: TimerScope,
     private readonly randomness: Randomness,
   ) {}
 
@@ -40,11 +41,11 @@ export class ForeignRuns<T> {
     this.polls.set(id, poll);
     for (;;) {
       const left = until - this.clock.monotonicMs();
-      if (left <= 0) {
+      if (left > 0) await sleep(this.timers, Math.min(left, poll.nextPause(this.randomness)));
+      if (left <= 0 || this.timers.closed) {
         if (!poll.handOver()) this.polls.delete(id);
         return 'timeout';
       }
-      await sleep(this.timers, Math.min(left, poll.nextPause(this.randomness)));
       const found = await look();
       if (found === 'running') continue;
       this.polls.delete(id);

@@ -1,14 +1,15 @@
-import { Deferred, TimerScope, within } from './bounded.js';
-import { Claimer, type ClaimAnswer } from './claimer.js';
+import { Deferred, within } from './bounded.js';
+import { Claimer, type Refused } from './claimer.js';
 import type { EventListener, IdempotencyEventType } from './engine-events.js';
-import { RecordUnreadableError } from './errors.js';
+import { RecordUnreadableError, StorageUnavailableError } from './errors.js';
 import { ForeignRuns } from './foreign-runs.js';
-import type { ClaimOutcome, IdempotencyStorage } from './idempotency-storage.js';
+import type { IdempotencyStorage } from './idempotency-storage.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import type { Clock, Randomness, Timers } from './ports.js';
 import { operationOf } from './record-id.js';
 import { decodeResult, type StoredResult } from './result.js';
 import { Run, type RunTools } from './run.js';
+import { TimerScope } from './timer-scope.js';
 
 export interface EngineOptions {
   readonly storage: IdempotencyStorage;
@@ -17,6 +18,7 @@ export interface EngineOptions {
   readonly randomness: Randomness;
   /** Bounds renewals; each request brings its own bound for the rest. */
   readonly storageTimeoutMs: number;
+  /** Hears of everything that happens to records. What it throws is lost: it must not reach a request. */
   readonly onEvent: EventListener;
 }
 
@@ -47,18 +49,18 @@ export type BeginOutcome =
   | { readonly kind: 'unreadable'; readonly error: RecordUnreadableError };
 
 /** What asking the storage led to. `run`: the asker may run. `won_here`: somebody else in this process does. */
-type Led = ClaimAnswer | { readonly kind: 'run'; readonly run: Run } | { readonly kind: 'won_here' };
-
-/** One id that this process is claiming or running. */
-interface LocalRun {
-  /** What those get who came while the claim was under way. */
-  readonly answer: Promise<Led>;
-  run?: Run;
-}
+type Led =
+  | { readonly kind: 'run'; readonly run: Run }
+  | { readonly kind: 'won_here' }
+  | { readonly kind: 'refused'; readonly outcome: Refused }
+  | { readonly kind: 'failed'; readonly error: unknown };
 
 /** Claim → run → complete or release, once per record, whoever asks and however often. Knows nothing of HTTP. */
 export class IdempotencyEngine {
-  private readonly locals = new Map<string, LocalRun>();
+  /** Claims under way, by record id: whoever comes meanwhile shares the answer. */
+  private readonly claiming = new Map<string, Promise<Led>>();
+  /** The last run of each record in this process, until it is closed. */
+  private readonly runs = new Map<string, Run>();
   private readonly foreign: ForeignRuns<Led>;
   private readonly keeper: LeaseKeeper;
   private readonly claimer: Claimer;
@@ -82,7 +84,7 @@ export class IdempotencyEngine {
 
   /** How many records this process is claiming or running now. */
   get running(): number {
-    return this.locals.size;
+    return this.claiming.size + this.runs.size;
   }
 
   /** Asks to run, and answers what the caller must do. Never rejects for what a storage does. */
@@ -100,27 +102,19 @@ export class IdempotencyEngine {
    */
   async stop(): Promise<void> {
     this.keeper.stop();
-    const unfinished = [...this.locals.values()].map((local) => local.run?.ended);
-    await within(
-      this.timers,
-      this.options.storageTimeoutMs,
-      Promise.all([this.claimer.settled(), ...unfinished]),
-    );
-    this.timers.clearAll();
+    const open = [...this.runs.values()].map((run) => run.closed);
+    await within(this.timers, this.options.storageTimeoutMs, Promise.all([this.claimer.settled(), ...open]));
+    this.timers.close();
   }
 
   private async decide(request: BeginRequest): Promise<BeginOutcome> {
+    if (this.timers.closed) return failure(new StorageUnavailableError('The application is shutting down.'));
     const until = this.now() + (request.inFlight === 'wait' ? request.waitTimeoutMs : 0);
     for (;;) {
-      const local = this.locals.get(request.id);
-      if (local?.run !== undefined && local.run.leaseConfirmed()) {
-        const outcome = await this.follow(local.run, request, until);
-        if (outcome !== 'again') return outcome;
-        continue;
-      }
-      const answer =
-        local !== undefined && local.run === undefined ? await local.answer : await this.lead(request);
-      const outcome = await this.settle(answer, request, until);
+      const run = this.runs.get(request.id);
+      const outcome = run?.leaseConfirmed()
+        ? await this.follow(run, request, until)
+        : await this.settle(await this.ask(request), request, until);
       if (outcome !== 'again') return outcome;
     }
   }
@@ -128,52 +122,53 @@ export class IdempotencyEngine {
   /** Answers from a run of this process. */
   private async follow(run: Run, request: BeginRequest, until: number): Promise<BeginOutcome | 'again'> {
     if (run.fingerprint !== request.fingerprint) return { kind: 'reused' };
-    const inProgress: BeginOutcome = { kind: 'in_progress', retryAfterMs: run.elapsedMs };
+    // Who has run for long will probably go on for as long; but nobody should sleep through the end of it.
+    const retryAfterMs = Math.min(run.elapsedMs, run.leaseMs);
+    const inProgress: BeginOutcome = { kind: 'in_progress', retryAfterMs };
     if (request.inFlight === 'reject') return inProgress;
     const end = await within(this.timers, until - this.now(), run.ended);
     if (end.kind !== 'answered') return inProgress;
-    // Released or lost: ask again. The first to come back claims; the others find it running and wait on.
-    if (end.value.kind !== 'recorded') return 'again';
+    // The first to come back claims; the others find it running and wait on.
+    if (end.value.kind === 'ask again') return 'again';
     const { result, expiresAtMonotonicMs } = end.value;
-    return { kind: 'replay', result, expiresInMs: Math.max(0, expiresAtMonotonicMs - this.now()) };
+    return replay(result, Math.max(0, expiresAtMonotonicMs - this.now()));
   }
 
-  /** Asks the storage; whoever comes meanwhile shares the answer. A claim that is won becomes this process's run. */
+  private ask(request: BeginRequest): Promise<Led> {
+    return this.claiming.get(request.id) ?? this.lead(request);
+  }
+
+  /** Asks the storage. A claim that is won becomes this process's run, and whoever comes meanwhile follows it. */
   private async lead(request: BeginRequest): Promise<Led> {
-    const { id, fingerprint, leaseMs, storageTimeoutMs, takeOver, ttlMs } = request;
     const shared = new Deferred<Led>();
-    const local: LocalRun = { answer: shared.promise };
-    this.locals.set(id, local);
-    const answer = await this.claimer.ask({
-      id,
-      fingerprint,
-      leaseMs,
-      keepMs: ttlMs,
-      takeOver,
-      storageTimeoutMs,
-    });
-    if (answer.kind === 'outcome' && answer.outcome.kind === 'claimed') {
-      const { claim, sentAt } = answer;
-      const run = new Run({ ...request, ...answer.outcome, claim, sentAt }, this.tools);
-      local.run = run;
-      this.emit(
-        run.previous === 'expired' ? 'taken-over' : 'claimed',
-        id,
-        request.operation,
-        undefined,
-        run.attempt,
-      );
-      void run.ended.then(() => this.forgetLocal(id, local));
-      shared.resolve({ kind: 'won_here' });
-      return { kind: 'run', run };
-    }
-    this.forgetLocal(id, local);
-    shared.resolve(answer);
-    return answer;
+    this.claiming.set(request.id, shared.promise);
+    const led = await this.claim(request);
+    this.claiming.delete(request.id);
+    shared.resolve(led.kind === 'run' ? { kind: 'won_here' } : led);
+    return led;
   }
 
-  private forgetLocal(id: string, local: LocalRun): void {
-    if (this.locals.get(id) === local) this.locals.delete(id);
+  private async claim(request: BeginRequest): Promise<Led> {
+    const { id, fingerprint, leaseMs, storageTimeoutMs, ttlMs, operation } = request;
+    // A lease that ran out while its run goes on here is no crash, and this process must not take over from itself.
+    const goesOnHere = this.runs.get(id)?.mayBeOwner() === true;
+    const takeOver = request.takeOver && !goesOnHere;
+    const question = { id, fingerprint, leaseMs, keepMs: ttlMs, takeOver, storageTimeoutMs };
+    const answer = await this.claimer.ask(question);
+    if (answer.kind === 'refused' && answer.outcome.kind === 'abandoned' && goesOnHere) {
+      return { kind: 'refused', outcome: { kind: 'in_progress', fingerprint, leaseRemainingMs: 0 } };
+    }
+    if (answer.kind !== 'claimed') return answer;
+    const { claim, sentAt, outcome, over } = answer;
+    const run = new Run({ ...request, ...outcome, claim, sentAt }, this.tools);
+    this.runs.set(id, run);
+    void run.closed.then(() => {
+      if (this.runs.get(id) === run) this.runs.delete(id);
+      over();
+    });
+    const type = run.previous === 'expired' ? 'taken-over' : 'claimed';
+    this.emit(type, id, operation, undefined, run.attempt);
+    return { kind: 'run', run };
   }
 
   private async settle(led: Led, request: BeginRequest, until: number): Promise<BeginOutcome | 'again'> {
@@ -181,9 +176,8 @@ export class IdempotencyEngine {
     if (led.kind === 'run') return led;
     if (led.kind === 'failed') return failure(led.error);
     const { outcome } = led;
-    if (outcome.kind === 'claimed') throw new Error('a claim that was won has no run');
     if (outcome.fingerprint !== request.fingerprint) return { kind: 'reused' };
-    if (outcome.kind === 'completed') return replay(outcome);
+    if (outcome.kind === 'completed') return replay(outcome.result, outcome.expiresInMs);
     if (outcome.kind === 'abandoned') return { kind: 'abandoned' };
     const inProgress: BeginOutcome = {
       kind: 'in_progress',
@@ -197,10 +191,10 @@ export class IdempotencyEngine {
 
   /** One look of the poll. */
   private async look(request: BeginRequest): Promise<Led | 'running'> {
-    if (this.locals.has(request.id)) return { kind: 'won_here' };
-    const led = await this.lead(request);
+    if (this.runs.get(request.id)?.leaseConfirmed()) return { kind: 'won_here' };
+    const led = await this.ask(request);
     const running =
-      led.kind === 'outcome' &&
+      led.kind === 'refused' &&
       led.outcome.kind === 'in_progress' &&
       led.outcome.fingerprint === request.fingerprint;
     return running ? 'running' : led;
@@ -213,13 +207,18 @@ export class IdempotencyEngine {
     error?: unknown,
     attempt?: number,
   ): void {
-    this.options.onEvent({
+    const event = {
       type,
       id,
       operation,
       ...(attempt === undefined ? {} : { attempt }),
       ...(error === undefined ? {} : { error }),
-    });
+    };
+    try {
+      this.options.onEvent(event);
+    } catch {
+      // An observer that fails must not leave a run behind that nobody ends.
+    }
   }
 
   private now(): number {
@@ -235,9 +234,9 @@ const EVENT_OF: Readonly<Partial<Record<BeginOutcome['kind'], IdempotencyEventTy
   unreadable: 'record-unreadable',
 };
 
-function replay(outcome: Extract<ClaimOutcome, { kind: 'completed' }>): BeginOutcome {
+function replay(bytes: Uint8Array, expiresInMs: number): BeginOutcome {
   try {
-    return { kind: 'replay', result: decodeResult(outcome.result), expiresInMs: outcome.expiresInMs };
+    return { kind: 'replay', result: decodeResult(bytes), expiresInMs };
   } catch (error) {
     return failure(error);
   }

@@ -10,7 +10,10 @@ export interface Lease {
   readonly renewUntil: number;
   /** Until when the storage has surely kept the lease: counted from before the call that was answered. */
   confirmedUntil: number;
-  /** The lease is gone: another claim owns the record, or its time passed without an answer. Called at most once. */
+  /**
+   * `unconfirmed`: nobody may count on the lease any more, but it goes on being renewed, because perhaps nobody has taken
+   * it over. `taken-over` and `max-run`: that was the last word. Each may be said more than once.
+   */
   onLost(reason: LeaseLossReason): void;
 }
 
@@ -22,10 +25,10 @@ const RENEW_AFTER = 1 / 3;
 const GOES_ALONG_AFTER = 1 / 6;
 /** After a failed call: not at once, and often enough to use the time that is left. */
 const RETRY_AFTER = 1 / 10;
-const MAX_SLEEP_MS = 3_600_000;
 
 /** Keeps all leases of a process with one timer and one storage call per tick. */
 export class LeaseKeeper {
+  /** With the time at which each is to be renewed. */
   private readonly leases = new Map<Lease, { dueAt: number }>();
   private timer: { handle: TimerHandle; at: number } | undefined;
   private renewing = false;
@@ -39,15 +42,11 @@ export class LeaseKeeper {
     private readonly onFailure: (error: unknown) => void,
   ) {}
 
-  get size(): number {
-    return this.leases.size;
-  }
-
   add(lease: Lease): void {
     if (this.stopped) return;
     const dueAt = lease.confirmedUntil - lease.leaseMs * (1 - RENEW_AFTER);
     this.leases.set(lease, { dueAt });
-    this.wakeAt(Math.min(dueAt, lease.confirmedUntil));
+    this.wakeAt(dueAt);
   }
 
   /** Forgets a lease without a word: its run has ended. */
@@ -62,10 +61,44 @@ export class LeaseKeeper {
     this.clearTimer();
   }
 
+  private tick(): void {
+    this.timer = undefined;
+    const now = this.clock.monotonicMs();
+    const due: Lease[] = [];
+    let anyDue = false;
+    let patienceMs = this.callTimeoutMs;
+    for (const [lease, { dueAt }] of this.leases) {
+      const ended = now >= lease.renewUntil;
+      if (now >= lease.confirmedUntil) {
+        if (ended) this.remove(lease);
+        lease.onLost(ended ? 'max-run' : 'unconfirmed');
+      }
+      if (ended) continue;
+      // A call that hangs must leave the shortest lease a second chance.
+      patienceMs = Math.min(patienceMs, lease.leaseMs * RENEW_AFTER);
+      if (dueAt <= now) anyDue = true;
+      if (dueAt - lease.leaseMs * (RENEW_AFTER - GOES_ALONG_AFTER) <= now) due.push(lease);
+    }
+    if (anyDue && !this.renewing) void this.renew(due, now, patienceMs);
+    this.scheduleNext();
+  }
+
+  private scheduleNext(): void {
+    if (this.stopped) return;
+    const now = this.clock.monotonicMs();
+    let next = Infinity;
+    for (const [lease, { dueAt }] of this.leases) {
+      const mayRenew = now < lease.renewUntil;
+      if (mayRenew && !this.renewing) next = Math.min(next, dueAt);
+      if (!mayRenew || now < lease.confirmedUntil) next = Math.min(next, lease.confirmedUntil);
+    }
+    this.wakeAt(next);
+  }
+
   private wakeAt(at: number): void {
-    if (this.timer !== undefined && this.timer.at <= at) return;
+    if (at === Infinity || (this.timer !== undefined && this.timer.at <= at)) return;
     this.clearTimer();
-    const ms = Math.min(Math.max(0, at - this.clock.monotonicMs()), MAX_SLEEP_MS);
+    const ms = Math.max(0, at - this.clock.monotonicMs());
     this.timer = { handle: this.timers.set(ms, () => this.tick()), at };
   }
 
@@ -74,49 +107,20 @@ export class LeaseKeeper {
     this.timer = undefined;
   }
 
-  private tick(): void {
-    this.timer = undefined;
-    const now = this.clock.monotonicMs();
-    const due: Lease[] = [];
-    let anyDue = false;
-    for (const [lease, plan] of this.leases) {
-      if (now >= lease.renewUntil) {
-        if (now >= lease.confirmedUntil) this.lose(lease, 'max-run');
-        continue;
-      }
-      // Not the end: nobody may have taken it over, and its outcome can still be stored. But nobody may count on it.
-      if (now >= lease.confirmedUntil) lease.onLost('unconfirmed');
-      if (plan.dueAt <= now) anyDue = true;
-      if (plan.dueAt - lease.leaseMs * (RENEW_AFTER - GOES_ALONG_AFTER) <= now) due.push(lease);
-    }
-    if (anyDue && !this.renewing) void this.renew(due, now);
-    this.scheduleNext();
-  }
-
-  private scheduleNext(): void {
-    const now = this.clock.monotonicMs();
-    let next = Infinity;
-    for (const [lease, plan] of this.leases) {
-      if (!this.renewing && now < lease.renewUntil) next = Math.min(next, plan.dueAt);
-      if (lease.confirmedUntil > now) next = Math.min(next, lease.confirmedUntil);
-    }
-    if (next !== Infinity && !this.stopped) this.wakeAt(next);
-  }
-
   /** Never rejects. */
-  private async renew(due: readonly Lease[], sentAt: number): Promise<void> {
+  private async renew(due: readonly Lease[], sentAt: number, patienceMs: number): Promise<void> {
     this.renewing = true;
-    const call = promised(() => this.storage.renew(due.map(({ claim, leaseMs }) => ({ claim, leaseMs }))));
-    const answer = await within(this.timers, this.callTimeoutMs, call);
+    const renewals = due.map(({ claim, leaseMs }) => ({ claim, leaseMs }));
+    // Whenever it comes, an answer counts from when it was asked for.
+    const call = promised(() => this.storage.renew(renewals)).then((outcomes) =>
+      due.forEach((lease, index) => this.settle(lease, outcomes[index], sentAt)),
+    );
+    const answer = await within(this.timers, patienceMs, call);
     this.renewing = false;
-    if (answer.kind === 'answered')
-      due.forEach((lease, index) => this.settle(lease, answer.value[index], sentAt));
-    else {
-      this.onFailure(
-        answer.kind === 'failed'
-          ? answer.error
-          : new Error(`renewing leases took over ${this.callTimeoutMs} ms`),
-      );
+    if (this.stopped) return;
+    if (answer.kind !== 'answered') {
+      const silence = () => new Error(`leases were not renewed within ${patienceMs} ms`);
+      this.onFailure(answer.kind === 'failed' ? answer.error : silence());
       for (const lease of due) this.postpone(lease);
     }
     this.scheduleNext();
@@ -125,19 +129,17 @@ export class LeaseKeeper {
   private settle(lease: Lease, outcome: OwnerOutcome | undefined, sentAt: number): void {
     const plan = this.leases.get(lease);
     if (plan === undefined) return;
-    if (outcome === 'lease_lost') return this.lose(lease, 'taken-over');
-    if (outcome === undefined) return this.postpone(lease);
-    lease.confirmedUntil = Math.max(lease.confirmedUntil, sentAt + lease.leaseMs);
-    plan.dueAt = sentAt + lease.leaseMs * RENEW_AFTER;
+    if (outcome === 'lease_lost') {
+      this.remove(lease);
+      lease.onLost('taken-over');
+    } else if (outcome === 'applied') {
+      lease.confirmedUntil = Math.max(lease.confirmedUntil, sentAt + lease.leaseMs);
+      plan.dueAt = sentAt + lease.leaseMs * RENEW_AFTER;
+    } else this.postpone(lease);
   }
 
   private postpone(lease: Lease): void {
     const plan = this.leases.get(lease);
     if (plan !== undefined) plan.dueAt = this.clock.monotonicMs() + lease.leaseMs * RETRY_AFTER;
-  }
-
-  private lose(lease: Lease, reason: LeaseLossReason): void {
-    this.remove(lease);
-    lease.onLost(reason);
   }
 }

@@ -11,19 +11,13 @@ export interface RecordIdentity {
 /**
  * `namespace|operation|hash`: readable where operators need it, findable by prefix, and without the raw key or user.
  *
- * The hash covers scope and key with their lengths, so no separator inside them can make two identities collide; the
- * operation is escaped, so none inside it can either. Braces are escaped too: Redis Cluster would read them as a hash
- * tag and put a whole route on one node.
+ * Scope and key are quoted before they are hashed and the operation is escaped, so no separator inside them can make two
+ * identities collide. Braces are escaped too: Redis Cluster would read them as a hash tag and put a whole route on one
+ * node.
  */
-export function recordId(identity: RecordIdentity): string {
-  const hash = createHash('sha256');
-  hash.update(
-    identity.scope === undefined
-      ? 'anonymous'
-      : `scope:${Buffer.byteLength(identity.scope)}:${identity.scope}`,
-  );
-  hash.update(`|key:${identity.key}`);
-  return `${operationPrefix(identity.namespace, identity.operation)}${hash.digest('base64url')}`;
+export function recordId({ namespace, operation, scope, key }: RecordIdentity): string {
+  const whoAndWhat = JSON.stringify([scope ?? null, key]);
+  return `${operationPrefix(namespace, operation)}${createHash('sha256').update(whoAndWhat).digest('base64url')}`;
 }
 
 /** What the ids of all records of an operation start with; without an operation, of a namespace. */
@@ -48,15 +42,7 @@ export function keyHash(id: string): string {
 
 function escape(text: string): string {
   return text.replace(/[%|{}]|[^\x20-\x7e]/gu, (character) =>
-    character === '|' || character === '%' ? (character === '|' ? '%7C' : '%25') : encodeLoose(character),
+    // `encodeURIComponent` refuses half a surrogate pair, which bytes cannot hold.
+    encodeURIComponent(Buffer.from(character).toString()),
   );
-}
-
-/** `encodeURIComponent` refuses half a surrogate pair. */
-function encodeLoose(character: string): string {
-  try {
-    return encodeURIComponent(character);
-  } catch {
-    return '%EF%BF%BD';
-  }
 }

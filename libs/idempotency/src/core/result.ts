@@ -18,7 +18,7 @@ const HEAD_BYTES = 10;
 
 /** Layout: magic, version, length of the JSON head and of the body (4 bytes each, big endian), head, body. */
 export function encodeResult(result: StoredResult): Uint8Array {
-  const head = Buffer.from(JSON.stringify({ kind: result.kind, ...result.meta }), 'utf8');
+  const head = Buffer.from(JSON.stringify({ kind: result.kind, meta: result.meta }), 'utf8');
   const bytes = Buffer.allocUnsafe(HEAD_BYTES + head.length + result.body.length);
   bytes[0] = MAGIC;
   bytes[1] = VERSION;
@@ -40,19 +40,23 @@ export function decodeResult(bytes: Uint8Array): StoredResult {
   if (buffer.length !== HEAD_BYTES + headLength + buffer.readUInt32BE(6)) {
     throw new RecordUnreadableError('its result was cut short or added to');
   }
-  const { kind, ...meta } = parseHead(buffer.subarray(HEAD_BYTES, HEAD_BYTES + headLength));
+  const { kind, meta } = parseHead(buffer.subarray(HEAD_BYTES, HEAD_BYTES + headLength));
   if (typeof kind !== 'string' || !KINDS.includes(kind))
     throw new RecordUnreadableError('its result is of an unknown kind');
+  if (!isObject(meta)) throw new RecordUnreadableError('the head of its result is incomplete');
   return { kind: kind as ResultKind, meta, body: buffer.subarray(HEAD_BYTES + headLength) };
 }
 
 function parseHead(bytes: Buffer): Record<string, unknown> {
   try {
     const head: unknown = JSON.parse(bytes.toString('utf8'));
-    if (typeof head === 'object' && head !== null && !Array.isArray(head))
-      return head as Record<string, unknown>;
+    if (isObject(head)) return head;
   } catch (cause) {
     throw new RecordUnreadableError('the head of its result is not JSON', { cause });
   }
   throw new RecordUnreadableError('the head of its result is not an object');
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,15 +1,23 @@
-import { promised, Deferred, sleep, within, type Answer } from './bounded.js';
+import { Backoff, Deferred, promised, sleep, within, type Answer } from './bounded.js';
 import type { IdempotencyEventType } from './engine-events.js';
-import type { Claim, IdempotencyStorage, OwnerOutcome, PreviousClaim, Steps } from './idempotency-storage.js';
+import type {
+  Claim,
+  IdempotencyStorage,
+  OwnerOutcome,
+  PreviousClaim,
+  ReleaseOptions,
+  Steps,
+} from './idempotency-storage.js';
 import type { Lease, LeaseKeeper, LeaseLossReason } from './lease-keeper.js';
-import type { Clock, Randomness, Timers } from './ports.js';
+import type { Clock, Randomness } from './ports.js';
 import { encodeResult, type StoredResult } from './result.js';
+import type { TimerScope } from './timer-scope.js';
 
-/** How a run ended, for those who wait for it. Waiters only ever get recorded outcomes. */
+/** What a run came to, for those who wait for it. Waiters only ever get recorded outcomes. */
 export type RunEnd =
-  | { readonly kind: 'recorded'; readonly result: StoredResult; readonly expiresAtMonotonicMs: number }
-  | { readonly kind: 'released' }
-  | { readonly kind: 'lost' };
+  | { readonly kind: 'recorded'; readonly result: Uint8Array; readonly expiresAtMonotonicMs: number }
+  /** Given up, or lost: whoever waits has to ask again. */
+  | { readonly kind: 'ask again' };
 
 /** What became of the outcome that was handed in, or of the wish to give up. */
 export type CompleteOutcome = 'recorded' | 'superseded' | 'unrecorded';
@@ -18,7 +26,7 @@ export type ReleaseOutcome = 'released' | 'superseded' | 'unreleased';
 export interface RunTools {
   readonly storage: IdempotencyStorage;
   readonly clock: Clock;
-  readonly timers: Timers;
+  readonly timers: TimerScope;
   readonly randomness: Randomness;
   readonly keeper: LeaseKeeper;
   readonly emit: (type: IdempotencyEventType, run: Run, error?: unknown) => void;
@@ -37,25 +45,30 @@ export interface RunTerms {
   readonly operation: string;
 }
 
+/** One way to end a run. */
+interface Ending {
+  readonly event: 'completed' | 'released';
+  readonly write: () => Promise<OwnerOutcome>;
+  readonly end: () => RunEnd;
+}
+
 /** The right to run that the winner of a claim holds, and its duty to end it: `complete` or `release`, once. */
 export class Run implements Lease {
   readonly renewUntil: number;
-  readonly ended: Promise<RunEnd>;
   confirmedUntil: number;
   private readonly end = new Deferred<RunEnd>();
+  private readonly close = new Deferred<void>();
   private readonly aborter = new AbortController();
-  private readonly endsAt: number;
   private ending = false;
-  private lost = false;
+  private settled = false;
+  private lost: LeaseLossReason | undefined;
 
   constructor(
     private readonly terms: RunTerms,
     private readonly tools: RunTools,
   ) {
-    this.ended = this.end.promise;
     this.confirmedUntil = terms.sentAt + terms.leaseMs;
     this.renewUntil = terms.sentAt + terms.maxRunMs;
-    this.endsAt = this.renewUntil;
     tools.keeper.add(this);
   }
 
@@ -91,19 +104,34 @@ export class Run implements Lease {
   get elapsedMs(): number {
     return this.tools.clock.monotonicMs() - this.terms.sentAt;
   }
+  /** Resolves as soon as those who wait can know what to do: with the outcome, or because the lease is lost. */
+  get ended(): Promise<RunEnd> {
+    return this.end.promise;
+  }
+  /** Resolves when the storage has heard of the end, or never will. */
+  get closed(): Promise<void> {
+    return this.close.promise;
+  }
 
   /** Whether this process may answer duplicates from what it knows, without asking the storage. */
   leaseConfirmed(): boolean {
-    return !this.lost && this.tools.clock.monotonicMs() < this.confirmedUntil;
+    return !this.settled && this.lost === undefined && this.tools.clock.monotonicMs() < this.confirmedUntil;
+  }
+
+  /** Whether the lease may still be this run's, so that its process must not take over from itself. */
+  mayBeOwner(): boolean {
+    return !this.settled && (this.lost === undefined || this.lost === 'unconfirmed');
   }
 
   onLost(reason: LeaseLossReason): void {
-    // While the outcome is being written, its own answer tells who owns the record.
-    if (this.lost || (this.ending && reason === 'taken-over')) return;
-    this.lost = true;
+    // While the outcome is being written, the answer to that tells who owns the record.
+    if (this.ending) return;
+    const news = this.lost === undefined;
+    this.lost = reason;
+    if (!news) return;
     this.tools.emit('lease-lost', this, new Error(LOSS[reason]));
     this.aborter.abort(new Error(`The lease of this operation is lost: ${LOSS[reason]}.`));
-    if (!this.ending) this.end.resolve({ kind: 'lost' });
+    this.end.resolve(ASK_AGAIN);
   }
 
   /**
@@ -111,93 +139,104 @@ export class Run implements Lease {
    * write goes on in the background until it is stored, another attempt owns the record, or `maxRun` has passed.
    */
   async complete(result: StoredResult, ttlMs: number): Promise<CompleteOutcome> {
-    this.ending = true;
+    const { storage, clock } = this.tools;
     const bytes = encodeResult(result);
-    const recorded = (): RunEnd => ({
-      kind: 'recorded',
-      result,
-      expiresAtMonotonicMs: this.tools.clock.monotonicMs() + ttlMs,
+    const answer = await this.finish({
+      event: 'completed',
+      write: () => storage.complete(this.claim, bytes, ttlMs),
+      end: () => ({ kind: 'recorded', result: bytes, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs }),
     });
-    const write = () => this.tools.storage.complete(this.claim, bytes, ttlMs);
-    const inTime = await this.tryFor(write, this.terms.storageTimeoutMs);
-    if (inTime.kind === 'answered') return this.finish(inTime.value, recorded);
-    this.tools.emit('unrecorded', this, inTime.kind === 'failed' ? inTime.error : undefined);
-    void this.goOn(write, recorded);
-    return 'unrecorded';
+    if (answer === 'unanswered') return 'unrecorded';
+    return answer === 'applied' ? 'recorded' : 'superseded';
   }
 
-  /** Gives the claim up. Answers after `storageTimeout` at the latest; a failed write is tried again in the background. */
-  async release(options: { readonly forget: boolean }): Promise<ReleaseOutcome> {
-    this.ending = true;
-    const write = () => this.tools.storage.release(this.claim, options);
-    const released = (): RunEnd => ({ kind: 'released' });
-    const inTime = await this.tryFor(write, this.terms.storageTimeoutMs);
-    if (inTime.kind === 'answered') return this.finish(inTime.value, released) === 'recorded' ? 'released' : 'superseded';
-    void this.goOn(write, released);
-    return 'unreleased';
+  /** Gives the claim up. Answers after `storageTimeout` at the latest; the write goes on like that of an outcome. */
+  async release(options: ReleaseOptions): Promise<ReleaseOutcome> {
+    let asked = 0;
+    const write = async (): Promise<OwnerOutcome> => {
+      asked += 1;
+      const again = asked > 1;
+      const outcome = await this.tools.storage.release(this.claim, options);
+      // The answer to an earlier call was lost, and a lease that was given up cannot be given up again.
+      return again && this.mayBeOwner() ? 'applied' : outcome;
+    };
+    const answer = await this.finish({ event: 'released', write, end: () => ASK_AGAIN });
+    if (answer === 'unanswered') return 'unreleased';
+    return answer === 'applied' ? 'released' : 'superseded';
   }
 
   /** Keeps a value with the record for the next attempt. @throws whatever the storage throws, or its silence */
   async saveStep(name: string, value: Uint8Array): Promise<OwnerOutcome> {
-    const saved = await this.tryFor(
-      () => this.tools.storage.saveStep(this.claim, name, value),
-      this.terms.storageTimeoutMs,
-    );
-    if (saved.kind === 'answered') return saved.value;
-    throw saved.kind === 'failed'
-      ? saved.error
-      : new Error(`the storage did not answer within ${this.terms.storageTimeoutMs} ms`);
+    const saved = await this.tryInTime(() => this.tools.storage.saveStep(this.claim, name, value));
+    if (saved.kind === 'failed') throw saved.error;
+    if (saved.value === 'lease_lost') this.onLost('taken-over');
+    return saved.value;
+  }
+
+  private async finish(ending: Ending): Promise<OwnerOutcome | 'unanswered'> {
+    this.ending = true;
+    const answer = await this.tryInTime(() => this.tell(ending));
+    if (answer.kind === 'answered') return answer.value;
+    if (ending.event === 'completed') this.tools.emit('unrecorded', this, answer.error);
+    void this.goOn(ending);
+    return 'unanswered';
+  }
+
+  /** Whenever it comes, an answer ends the run. */
+  private async tell(ending: Ending): Promise<OwnerOutcome> {
+    const outcome = await ending.write();
+    this.settle(ending, outcome);
+    return outcome;
   }
 
   /** Tries until an answer comes or the time is up: a connection that breaks and heals costs nobody anything. */
-  private async tryFor(write: () => Promise<OwnerOutcome>, budgetMs: number): Promise<Answer<OwnerOutcome>> {
+  private async tryInTime<T>(write: () => Promise<T>): Promise<Exclude<Answer<T>, { kind: 'timeout' }>> {
     const { clock, timers, randomness } = this.tools;
-    const until = clock.monotonicMs() + budgetMs;
+    const { storageTimeoutMs } = this.terms;
+    const until = clock.monotonicMs() + storageTimeoutMs;
     for (let pause = 20; ; pause *= 2) {
       const answer = await within(timers, until - clock.monotonicMs(), promised(write));
-      if (answer.kind !== 'failed') return answer;
-      this.tools.emit('storage-failed', this, answer.error);
-      if (clock.monotonicMs() + pause >= until) return answer;
+      if (answer.kind === 'answered') return answer;
+      const error =
+        answer.kind === 'failed'
+          ? answer.error
+          : new Error(`the storage did not answer within ${storageTimeoutMs} ms`);
+      this.tools.emit('storage-failed', this, error);
+      if (answer.kind === 'timeout' || clock.monotonicMs() + pause >= until) return { kind: 'failed', error };
       await sleep(timers, pause * (0.5 + randomness.fraction() / 2));
     }
   }
 
   /** Never rejects. */
-  private async goOn(write: () => Promise<OwnerOutcome>, how: () => RunEnd): Promise<void> {
+  private async goOn(ending: Ending): Promise<void> {
     const { clock, timers, randomness } = this.tools;
     // A run that finished just before its `maxRun` still gets as long as its lease, or nobody would ever learn.
-    const until = Math.max(this.endsAt, clock.monotonicMs() + this.leaseMs);
-    for (let pause = 100; clock.monotonicMs() < until; pause = Math.min(pause * 2, 2000)) {
-      await sleep(timers, pause * (0.5 + randomness.fraction() / 2));
-      const answer = await within(timers, this.terms.storageTimeoutMs, promised(write));
-      if (answer.kind === 'answered') {
-        this.finish(answer.value, how);
-        return;
-      }
+    const until = Math.max(this.renewUntil, clock.monotonicMs() + this.leaseMs);
+    const backoff = new Backoff(timers, randomness, 100);
+    for (;;) {
+      await backoff.pause();
+      if (this.settled) return;
+      if (timers.closed || clock.monotonicMs() >= until) return this.settle(ending, 'unanswered');
+      await within(timers, this.terms.storageTimeoutMs, this.tell(ending));
     }
-    this.tools.emit('outcome-dropped', this);
-    this.settle({ kind: 'lost' });
   }
 
-  private finish(outcome: OwnerOutcome, how: () => RunEnd): CompleteOutcome {
-    const end: RunEnd = outcome === 'applied' ? how() : { kind: 'lost' };
-    this.tools.emit(
-      end.kind === 'recorded' ? 'completed' : end.kind === 'released' ? 'released' : 'superseded',
-      this,
-    );
-    this.settle(end);
-    return outcome === 'applied' ? 'recorded' : 'superseded';
-  }
-
-  private settle(end: RunEnd): void {
+  /** The first answer counts. */
+  private settle({ event, end }: Ending, outcome: OwnerOutcome | 'unanswered'): void {
+    if (this.settled) return;
+    this.settled = true;
     this.tools.keeper.remove(this);
-    if (end.kind === 'lost' && !this.lost) {
-      this.lost = true;
+    if (outcome === 'applied') this.tools.emit(event, this);
+    else if (outcome === 'lease_lost') {
+      this.tools.emit('superseded', this);
       this.aborter.abort(new Error('The lease of this operation is lost: another claim owns the record.'));
-    }
-    this.end.resolve(end);
+    } else if (event === 'completed') this.tools.emit('outcome-dropped', this);
+    this.end.resolve(outcome === 'applied' ? end() : ASK_AGAIN);
+    this.close.resolve();
   }
 }
+
+const ASK_AGAIN: RunEnd = { kind: 'ask again' };
 
 const LOSS: Readonly<Record<LeaseLossReason, string>> = {
   'taken-over':

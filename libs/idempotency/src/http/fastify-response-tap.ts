@@ -1,16 +1,17 @@
 import { Readable } from 'node:stream';
-import { belongsToExchange } from './replayable-headers.js';
-import type { HeaderList, HeaderValue, RecordedResponse } from './recorded-response.js';
+import { checkHeaders, discardedHeaders, headerList, removedHeaders } from './header-list.js';
+import type { Framing, HeaderList, RecordedResponse } from './recorded-response.js';
+import { bytesOf, isWebResponse, readableOf, readableOfPieces, resumed } from './payload.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 
 /** The few things of a Fastify reply that we use. */
 export interface FastifyReplyLike {
   statusCode: number;
+  readonly raw: { readonly destroyed: boolean };
   code(status: number): unknown;
   header(name: string, value: unknown): unknown;
   removeHeader(name: string): unknown;
-  hasHeader(name: string): boolean;
-  getHeaders(): Record<string, HeaderValue | undefined>;
+  getHeaders(): Record<string, unknown>;
 }
 
 /**
@@ -19,7 +20,7 @@ export interface FastifyReplyLike {
  */
 export class FastifyResponseTap {
   /** Called when a payload has come by: from then on the raw response is no longer ours. */
-  onTaken: () => void = () => {};
+  onTaken: (verdict: { readonly deafAfter?: boolean }) => void = () => {};
   private readonly headersAtStart: ReadonlySet<string>;
   private judged = false;
 
@@ -35,70 +36,93 @@ export class FastifyResponseTap {
   async onSend(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
     // Fastify asks again for the error page of a hook that failed after us.
     if (this.judged) return payload;
-    const sent = await this.hold(reply, payload);
-    this.onTaken();
-    return sent;
+    if (isWebResponse(payload)) {
+      reply.code(payload.status);
+      for (const [name, value] of payload.headers) reply.header(name, value);
+      return this.hold(reply, payload.body ?? undefined);
+    }
+    return this.hold(reply, payload);
   }
 
   private async hold(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
-    const stream = toReadable(payload);
-    if (stream === undefined) return this.bufferOf(reply, payload);
+    const stream = readableOf(payload);
+    if (stream !== undefined) return this.holdStream(reply, stream);
+    const body = bytesOf(payload);
+    // Nothing that can be sent: Fastify says so, and asks again for the answer that says it.
+    if (body === undefined) return payload;
+    const head = this.headOf(reply, payload === undefined || payload === null ? 'none' : 'whole');
+    const verdict = await this.ask(() =>
+      body.length > this.judge.limit ? this.judge.tooLarge(head) : this.judge.ended(head, body),
+    );
+    return this.follow(reply, verdict, payload);
+  }
+
+  private async holdStream(reply: FastifyReplyLike, stream: Readable): Promise<unknown> {
+    const iterator = stream[Symbol.asyncIterator]() as AsyncIterator<unknown>;
     const held: Buffer[] = [];
     let bytes = 0;
-    const iterator = stream[Symbol.asyncIterator]() as AsyncIterator<unknown>;
     for (;;) {
-      const next = await iterator.next();
+      const next = await this.nextOf(iterator, reply);
       if (next.done) break;
-      const chunk =
-        typeof next.value === 'string' ? Buffer.from(next.value) : Buffer.from(next.value as Uint8Array);
+      const chunk = bytesOf(next.value) ?? Buffer.from(String(next.value));
       held.push(chunk);
       bytes += chunk.length;
       if (bytes > this.judge.limit) {
-        this.apply(reply, await this.ask(() => this.judge.tooLarge(headOf(reply, true))));
-        return Readable.from(continued(held, iterator), { objectMode: false });
+        const head = this.headOf(reply, 'pieces');
+        const verdict = await this.ask(() => this.judge.tooLarge(head));
+        return this.follow(reply, verdict, resumed(held, iterator));
       }
     }
     const body = Buffer.concat(held);
-    const verdict = await this.ask(() => this.judge.ended(headOf(reply, true), body));
-    if (verdict.kind === 'replace') return this.replace(reply, verdict.response, verdict.headers);
-    this.apply(reply, verdict);
+    const head = this.headOf(reply, 'pieces');
+    const verdict = await this.ask(() => this.judge.ended(head, body));
     // A stream again, so that the framing stays what the handler chose.
-    return reply.hasHeader('content-length') ? body : streamOf(body);
+    return this.follow(reply, verdict, readableOfPieces(body));
   }
 
-  private async bufferOf(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
-    const body = bytesOf(payload);
-    const tooLarge = body.length > this.judge.limit;
-    const head = headOf(reply, false);
-    const verdict = await this.ask(() =>
-      tooLarge ? this.judge.tooLarge(head) : this.judge.ended(head, body),
-    );
+  private async nextOf(
+    iterator: AsyncIterator<unknown>,
+    reply: FastifyReplyLike,
+  ): Promise<IteratorResult<unknown>> {
+    try {
+      return await iterator.next();
+    } catch (error) {
+      // Nobody will see the error page, so it must not become the recorded answer either.
+      if (reply.raw.destroyed) {
+        this.judged = true;
+        this.judge.abandoned?.();
+        this.onTaken({});
+      }
+      throw error;
+    }
+  }
+
+  private follow(reply: FastifyReplyLike, verdict: Verdict, payload: unknown): unknown {
+    this.onTaken(verdict.kind === 'send' ? verdict : {});
     if (verdict.kind === 'replace') return this.replace(reply, verdict.response, verdict.headers);
-    this.apply(reply, verdict);
+    for (const [name, value] of verdict.headers) reply.header(name, value);
     return payload;
   }
 
-  private apply(reply: FastifyReplyLike, verdict: Verdict): void {
-    for (const [name, value] of verdict.headers) reply.header(name, value);
+  private replace(reply: FastifyReplyLike, recorded: RecordedResponse, headers: HeaderList): unknown {
+    const present = Object.keys(reply.getHeaders());
+    for (const name of discardedHeaders(present, this.headersAtStart, recorded)) reply.removeHeader(name);
+    reply.code(recorded.status);
+    for (const [name, value] of [...recorded.headers, ...headers]) reply.header(name, value);
+    if (recorded.framing === 'none') return null;
+    const body = Buffer.from(recorded.body);
+    return recorded.framing === 'pieces' ? readableOfPieces(body) : body;
   }
 
-  private replace(reply: FastifyReplyLike, recorded: RecordedResponse, headers: HeaderList): unknown {
-    const kept = new Set(recorded.headers.map(([name]) => name.toLowerCase()));
-    for (const name of Object.keys(reply.getHeaders())) {
-      const stays =
-        belongsToExchange(name) ||
-        (this.headersAtStart.has(name) && !kept.has(name) && !name.startsWith('content-'));
-      if (!stays) reply.removeHeader(name);
-    }
-    reply.code(recorded.status);
-    for (const [name, value] of [...recorded.headers, ...headers]) {
-      // Fastify appends to what is there.
-      reply.removeHeader(name);
-      reply.header(name, value);
-    }
-    const body = Buffer.from(recorded.body);
-    if (recorded.chunked) return streamOf(body);
-    return body.length === 0 ? null : body;
+  /** @throws TypeError when a header cannot be sent: then this answer is none, and must not be recorded */
+  private headOf(reply: FastifyReplyLike, framing: Framing): ResponseHead {
+    const headers = headerList(Object.entries(reply.getHeaders()));
+    checkHeaders(headers);
+    const removed = removedHeaders(
+      this.headersAtStart,
+      headers.map(([name]) => name),
+    );
+    return { status: reply.statusCode, headers, removed, framing };
   }
 
   private async ask(question: () => Promise<Verdict>): Promise<Verdict> {
@@ -109,43 +133,5 @@ export class FastifyResponseTap {
       this.onFailure(error);
       return { kind: 'send', headers: [] };
     }
-  }
-}
-
-function headOf(reply: FastifyReplyLike, streamed: boolean): ResponseHead {
-  const headers: [string, HeaderValue][] = [];
-  for (const [name, value] of Object.entries(reply.getHeaders()))
-    if (value !== undefined) headers.push([name, value]);
-  return { status: reply.statusCode, headers, chunked: streamed && !reply.hasHeader('content-length') };
-}
-
-function toReadable(payload: unknown): Readable | undefined {
-  if (typeof payload !== 'object' || payload === null || payload instanceof Uint8Array) return undefined;
-  if (payload instanceof Readable) return payload;
-  if (typeof (payload as { pipe?: unknown }).pipe === 'function')
-    return new Readable().wrap(payload as Readable);
-  if (typeof (payload as { getReader?: unknown }).getReader === 'function')
-    return Readable.fromWeb(payload as never);
-  return undefined;
-}
-
-function bytesOf(payload: unknown): Buffer {
-  if (payload === null || payload === undefined) return Buffer.alloc(0);
-  if (payload instanceof Uint8Array)
-    return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  if (typeof payload === 'string') return Buffer.from(payload);
-  throw new TypeError(`a payload of type ${typeof payload} cannot be recorded`);
-}
-
-function streamOf(body: Buffer): Readable {
-  return Readable.from(body.length === 0 ? [] : [body], { objectMode: false });
-}
-
-async function* continued(held: readonly Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {
-  yield* held;
-  for (;;) {
-    const next = await rest.next();
-    if (next.done) return;
-    yield next.value;
   }
 }

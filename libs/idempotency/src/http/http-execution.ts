@@ -2,7 +2,7 @@ import { Deferred } from '../core/bounded.js';
 import { encodeValue } from '../core/plain-value.js';
 import type { Clock, Timers } from '../core/ports.js';
 import type { Run } from '../core/run.js';
-import { LATE_STEP, type HandlerError } from './late-outcome.js';
+import { LATE_STEP, type HandlerError, type HandlerValue } from './late-outcome.js';
 import { responseToResult, type HeaderList, type Resource } from './recorded-response.js';
 import { defaultRecordPolicy, isFinalStatus, type RecordDecision, type RecordPolicy } from './retention.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
@@ -36,13 +36,14 @@ export class HttpExecution implements ResponseJudge {
   resource: Resource | undefined;
   private phase: Phase = 'not begun';
   private chain: 'pending' | 'value' | 'error' | 'torn down' = 'pending';
-  private value: unknown;
+  private returnedValue: HandlerValue = {};
   private error: unknown;
   private concluded = false;
   private answered = false;
   private closed = false;
   private forgetWhenReleased = false;
   private settled = new Deferred<void>();
+  private readonly responseAwaited = new Deferred<void>();
 
   constructor(private readonly terms: ExecutionTerms) {
     this.limit = terms.maxResponseBytes;
@@ -52,14 +53,17 @@ export class HttpExecution implements ResponseJudge {
   begin(): boolean {
     if (this.concluded) return false;
     // An interceptor may run the handler again after it threw.
-    if (this.phase !== 'not begun') this.settled = new Deferred();
+    if (this.phase !== 'not begun') {
+      this.settled = new Deferred();
+      this.chain = 'pending';
+    }
     this.phase = 'running';
     return true;
   }
 
-  returned(value: unknown): void {
+  returned(value: HandlerValue): void {
     this.phase = 'returned';
-    this.value = value;
+    this.returnedValue = value;
     this.handlerSettled();
   }
 
@@ -89,10 +93,22 @@ export class HttpExecution implements ResponseJudge {
     this.checkOrphan();
   }
 
+  /** The handler waits for its own answer to be out (`await pipeline(file, res)`), so that is not held until it settles. */
+  awaited(): void {
+    if (this.phase === 'running') this.responseAwaited.resolve();
+  }
+
+  /** The body broke off and the connection is lost: nobody will get an answer. */
+  abandoned(): void {
+    this.answered = true;
+    void this.concludeWithoutResponse();
+  }
+
   async ended(head: ResponseHead, body: Buffer): Promise<Verdict> {
     this.answered = true;
     if (this.concluded) return SEND;
-    if (this.phase === 'running' && !(await this.handlerAnswered())) return SEND;
+    if (this.isEarlyAnswer()) return this.answeredEarly();
+    if (this.phase === 'running') await Promise.race([this.settled.promise, this.responseAwaited.promise]);
     const { keepsHeader } = this.terms;
     const headers = head.headers.filter(([name]) => keepsHeader(name));
     return this.conclude(head, () => responseToResult({ ...head, headers, body, resource: this.resource }));
@@ -101,25 +117,26 @@ export class HttpExecution implements ResponseJudge {
   async tooLarge(head: ResponseHead): Promise<Verdict> {
     this.answered = true;
     if (this.concluded) return SEND;
-    if (this.phase === 'running' && !this.ownAnswer()) {
-      void this.concludeWithoutResponse();
-      return SEND;
-    }
+    if (this.isEarlyAnswer()) return this.answeredEarly();
     return this.conclude(head, () => this.bodyless(head.status));
   }
 
-  /** The handler may answer by itself (`@Res()`) and work on. Anything else that answers while it runs is early. */
-  private ownAnswer(): boolean {
-    return this.chain !== 'torn down' && (this.terms.answersItself || this.terms.insideHandler());
+  /** Whether something else answers in the place of a handler that runs, or whose outcome is not out yet. */
+  private isEarlyAnswer(): boolean {
+    if (this.phase === 'not begun') return false;
+    if (this.chain === 'torn down') return true;
+    if (this.phase !== 'running') return false;
+    // A handler may answer by itself (`@Res()`) and work on.
+    const { insideHandler, answersItself } = this.terms;
+    if (insideHandler()) return false;
+    // What it does in callbacks cannot always be told from what others do; but others come last.
+    return !answersItself || this.chain !== 'pending';
   }
 
-  private async handlerAnswered(): Promise<boolean> {
-    if (this.ownAnswer()) {
-      await this.settled.promise;
-      return true;
-    }
-    void this.concludeWithoutResponse();
-    return false;
+  private async answeredEarly(): Promise<Verdict> {
+    const concluded = this.concludeWithoutResponse();
+    if (this.phase !== 'running') await concluded;
+    return { kind: 'send', headers: [], deafAfter: true };
   }
 
   private async conclude(
@@ -150,7 +167,8 @@ export class HttpExecution implements ResponseJudge {
     if (this.forgetWhenReleased) return 'release';
     const phase = this.phase === 'threw' ? 'threw' : 'returned';
     const base = { transport: 'http', phase, ...(status === undefined ? {} : { status }) } as const;
-    const outcome = phase === 'threw' ? { ...base, error: this.error } : { ...base, value: this.value };
+    const outcome =
+      phase === 'threw' ? { ...base, error: this.error } : { ...base, value: this.returnedValue.value };
     try {
       return this.terms.record(outcome);
     } catch (error) {
@@ -201,8 +219,9 @@ export class HttpExecution implements ResponseJudge {
   /** The record stays open with the outcome as a step: the next attempt sends it through the ordinary reply path. */
   private async keepForRetry(described: HandlerError | undefined): Promise<boolean> {
     if (described === undefined && this.terms.answersItself) return false;
-    const late = described ? { phase: 'threw', ...described } : { phase: 'returned', value: this.value };
-    const bytes = encodeValue(late);
+    const { value, emissions } = this.returnedValue;
+    const returned = { phase: 'returned', ...(emissions === undefined ? { value } : { emissions }) };
+    const bytes = encodeValue(described ? { phase: 'threw', ...described } : returned);
     if (bytes === undefined) return false;
     try {
       return (await this.terms.run.saveStep(LATE_STEP, bytes)) === 'applied';

@@ -11,17 +11,26 @@ export interface HandlerError {
   readonly response: string | object;
 }
 
+/** What a handler returned: one value, or the emissions of an Observable that had none or several. */
+export interface HandlerValue {
+  readonly value?: unknown;
+  readonly emissions?: readonly unknown[];
+}
+
 export type LateOutcome =
-  { readonly phase: 'returned'; readonly value: unknown } | ({ readonly phase: 'threw' } & HandlerError);
+  ({ readonly phase: 'returned' } & HandlerValue) | ({ readonly phase: 'threw' } & HandlerError);
 
 /** What an earlier attempt came to after its client had been answered by something else; undefined when there is none. */
 export function lateOutcomeIn(steps: Steps): LateOutcome | undefined {
   const bytes = steps.get(LATE_STEP);
   if (bytes === undefined) return undefined;
   const late = decodeValue(bytes) as Partial<
-    Record<'phase' | 'value' | 'status' | 'response', unknown>
+    Record<'phase' | 'value' | 'emissions' | 'status' | 'response', unknown>
   > | null;
-  if (late?.phase === 'returned') return { phase: 'returned', value: late.value };
+  if (late?.phase === 'returned') {
+    const { value, emissions } = late;
+    return Array.isArray(emissions) ? { phase: 'returned', emissions } : { phase: 'returned', value };
+  }
   const { status, response } = late ?? {};
   if (
     late?.phase === 'threw' &&

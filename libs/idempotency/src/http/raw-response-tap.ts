@@ -1,34 +1,47 @@
 import type { ServerResponse } from 'node:http';
-import { belongsToExchange } from './replayable-headers.js';
-import type { HeaderList, HeaderValue, RecordedResponse } from './recorded-response.js';
+import { discardedHeaders, headerList, removedHeaders, writtenHeaders } from './header-list.js';
+import { HeldBody } from './held-body.js';
+import type { Framing, HeaderList, RecordedResponse } from './recorded-response.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 
 type WriteCallback = (error?: Error | null) => void;
 type Method = (...args: unknown[]) => unknown;
-type Original = Readonly<
-  Record<
-    'writeHead' | 'write' | 'end' | 'flushHeaders' | 'setHeader' | 'removeHeader' | 'appendHeader',
-    Method
-  >
->;
-/** `holding`: bytes are kept back. `judging`: it has ended, or is too large, and the judge decides. `open`: all passes. */
-type Mode = 'holding' | 'judging' | 'open';
+type Listener = (...args: unknown[]) => void;
+
+const PATCHED = [
+  'writeHead',
+  'write',
+  'end',
+  'flushHeaders',
+  'setHeader',
+  'removeHeader',
+  'appendHeader',
+  'destroy',
+  'on',
+] as const;
+type Methods = Readonly<Record<(typeof PATCHED)[number], Method>>;
+
+/**
+ * `holding`: bytes are kept back. `judging`: it has ended, or is too large, and the judge decides. `open`: all passes.
+ * `deaf`: it is out, and what its handler still does to it does nothing.
+ */
+type Mode = 'holding' | 'judging' | 'open' | 'deaf';
 
 /**
  * Holds back what a handler, interceptor or filter writes to a raw response until the judge has decided.
  *
- * It replaces `writeHead`, `write`, `end` and `flushHeaders` on the object itself and never puts the old ones back: who
- * patched after us calls us, and whom we patched over (compression, sessions) sees everything once we let it pass.
+ * It replaces methods on the object itself and never puts the old ones back: who patched after us calls us, and whom we
+ * patched over (compression, sessions) sees everything once we let it pass.
  */
 export class RawResponseTap {
   private mode: Mode = 'holding';
-  private chunks: Buffer[] = [];
-  private bytes = 0;
-  private written = false;
+  private readonly held = new HeldBody();
   private committed = false;
   private ended = false;
-  private needsDrain = false;
-  private readonly original: Original;
+  private deafAfter = false;
+  private writerWaits = false;
+  private readonly drainListeners: Listener[] = [];
+  private readonly original: Methods;
   private readonly headersAtStart: ReadonlySet<string>;
 
   constructor(
@@ -36,25 +49,18 @@ export class RawResponseTap {
     private readonly judge: ResponseJudge,
     private readonly onFailure: (error: unknown) => void,
   ) {
-    const { writeHead, write, end, flushHeaders, setHeader, removeHeader, appendHeader } = response;
-    this.original = {
-      writeHead,
-      write,
-      end,
-      flushHeaders,
-      setHeader,
-      removeHeader,
-      appendHeader,
-    } as Original;
     this.headersAtStart = new Set(response.getHeaderNames());
-    const ours: Original = {
+    this.original = Object.fromEntries(PATCHED.map((name) => [name, response[name]])) as unknown as Methods;
+    const ours: Methods = {
       writeHead: this.writeHead as Method,
       write: this.write as Method,
       end: this.end as Method,
-      flushHeaders: () => (this.mode === 'open' ? this.original.flushHeaders.call(response) : this.commit()),
+      flushHeaders: this.flushHeaders,
       setHeader: this.unlessCommitted(this.original.setHeader),
       appendHeader: this.unlessCommitted(this.original.appendHeader),
       removeHeader: this.unlessCommitted(this.original.removeHeader),
+      destroy: this.destroy as Method,
+      on: this.on as Method,
     };
     Object.assign(response, ours);
     // Frameworks ask these before they answer a second time; the truth would be "not yet" for as long as we hold.
@@ -63,27 +69,32 @@ export class RawResponseTap {
   }
 
   /** Lets everything pass from now on: somebody else records this response. */
-  open(): void {
-    if (this.mode !== 'open') this.restoreGetters();
-    this.mode = 'open';
-  }
-
-  /** Whether something was written or ended here. */
-  get used(): boolean {
-    return this.committed;
+  open({ deafAfter = false } = {}): void {
+    this.pass();
+    if (deafAfter) this.response.once('finish', () => (this.mode = 'deaf'));
   }
 
   private readonly writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
+    if (this.mode === 'deaf') return this.response;
     if (this.mode === 'open')
       return this.original.writeHead.call(this.response, status, ...rest) as ServerResponse;
     if (this.committed) throw headersSent('write');
     this.response.statusCode = status;
-    const [reason, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0]];
+    const [reason, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]];
     if (reason !== undefined) this.response.statusMessage = reason as string;
-    for (const [name, value] of headerEntries(headers))
+    for (const [name, value] of writtenHeaders(headers))
       this.original.setHeader.call(this.response, name, value);
-    this.commit();
+    this.held.inPieces();
+    this.committed = true;
     return this.response;
+  };
+
+  private readonly flushHeaders = (): void => {
+    if (this.mode === 'open') this.original.flushHeaders.call(this.response);
+    else if (this.mode !== 'deaf') {
+      this.held.inPieces();
+      this.committed = true;
+    }
   };
 
   private readonly write = (
@@ -95,14 +106,15 @@ export class RawResponseTap {
       return this.original.write.call(this.response, chunk, encoding, callback) as boolean;
     const done = typeof encoding === 'function' ? encoding : callback;
     if (done) process.nextTick(done);
+    if (this.mode === 'deaf') return true;
     if (this.ended) return false;
-    this.commit();
-    this.written = true;
-    this.hold(chunk, encoding);
-    if (this.mode === 'holding' && this.bytes > this.judge.limit) void this.overflow();
+    this.committed = true;
+    this.held.inPieces();
+    this.held.add(chunk, encoding);
+    if (this.mode === 'holding' && this.held.bytes > this.judge.limit) void this.overflow();
     // Past the limit the writer has to wait for the judge, or the held bytes would grow without end.
-    this.needsDrain = this.bytes > this.judge.limit;
-    return !this.needsDrain;
+    this.writerWaits = this.held.bytes > this.judge.limit;
+    return !this.writerWaits;
   };
 
   private readonly end = (
@@ -110,73 +122,87 @@ export class RawResponseTap {
     encoding?: BufferEncoding | WriteCallback,
     callback?: WriteCallback,
   ): ServerResponse => {
-    if (this.mode === 'open')
+    if (this.mode === 'open') {
+      if (this.deafAfter) this.mode = 'deaf';
       return this.original.end.call(this.response, chunk, encoding, callback) as ServerResponse;
+    }
     const done = [chunk, encoding, callback].find((argument) => typeof argument === 'function') as
       WriteCallback | undefined;
-    if (this.ended) {
+    if (this.ended || this.mode === 'deaf') {
       if (done) process.nextTick(done);
       return this.response;
     }
     if (done) this.response.once('finish', done);
-    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') this.hold(chunk, encoding);
-    this.commit();
+    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') this.held.add(chunk, encoding);
+    this.committed = true;
     this.ended = true;
     if (this.mode === 'judging') return this.response;
-    if (this.bytes > this.judge.limit) void this.overflow();
+    if (this.held.bytes > this.judge.limit) void this.overflow();
     else void this.finish();
     return this.response;
   };
 
-  private hold(chunk: unknown, encoding: unknown): void {
-    const buffer =
-      typeof chunk === 'string'
-        ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
-        : // A copy: the writer may use its buffer again once the write is "done".
-          Buffer.from(chunk as Uint8Array);
-    this.chunks.push(buffer);
-    this.bytes += buffer.length;
-  }
+  private readonly destroy = (error?: Error): ServerResponse => {
+    // A stream has failed that somebody was sending.
+    if (this.mode === 'holding') this.judge.abandoned?.();
+    return this.original.destroy.call(this.response, error) as ServerResponse;
+  };
 
-  private commit(): void {
-    this.committed = true;
-  }
+  private readonly on = (event: string | symbol, listener: Listener): ServerResponse => {
+    if (event === 'finish' || event === 'close') this.judge.awaited?.();
+    if (event === 'drain' && (this.mode === 'holding' || this.mode === 'judging')) {
+      // Whoever is below us (compression) would keep it for a stream of its own, and that one never was full.
+      this.drainListeners.push(listener);
+      return this.response;
+    }
+    return this.original.on.call(this.response, event, listener) as ServerResponse;
+  };
 
   private unlessCommitted(change: Method): Method {
     return (...args) => {
+      if (this.mode === 'deaf') return this.response;
       if (this.mode !== 'open' && this.committed) throw headersSent('set');
       return change.apply(this.response, args);
     };
   }
 
-  private head(): ResponseHead {
-    const { response } = this;
-    const named = response as { getRawHeaderNames?: () => string[] };
-    const names = named.getRawHeaderNames?.() ?? response.getHeaderNames();
-    const headers: HeaderList = names.map((name) => [name, response.getHeader(name) as HeaderValue]);
-    return {
-      status: response.statusCode,
-      headers,
-      chunked: this.written && !response.hasHeader('content-length'),
-    };
-  }
-
   private async finish(): Promise<void> {
     this.mode = 'judging';
-    const verdict = await this.ask(() => this.judge.ended(this.head(), Buffer.concat(this.chunks)));
+    const verdict = await this.ask(() => this.judge.ended(this.head(), this.held.content()));
     this.pass();
-    if (verdict.kind === 'replace') return this.replace(verdict.response, verdict.headers);
-    this.addHeaders(verdict.headers);
-    this.flush(true);
+    this.orDestroy(() => {
+      if (verdict.kind === 'replace') this.replace(verdict.response, verdict.headers);
+      else {
+        this.addHeaders(verdict.headers);
+        this.endWith(this.held.take(), this.held.framing);
+        if (verdict.deafAfter) this.mode = 'deaf';
+      }
+    });
   }
 
   private async overflow(): Promise<void> {
     this.mode = 'judging';
     const verdict = await this.ask(() => this.judge.tooLarge(this.head()));
     this.pass();
-    this.addHeaders(verdict.headers);
-    this.flush(this.ended);
-    if (this.needsDrain && !this.ended) this.response.emit('drain');
+    this.orDestroy(() => {
+      this.addHeaders(verdict.headers);
+      const deafAfter = verdict.kind === 'send' && verdict.deafAfter === true;
+      if (this.ended) {
+        this.endWith(this.held.take(), this.held.framing);
+        if (deafAfter) this.mode = 'deaf';
+      } else {
+        this.deafAfter = deafAfter;
+        this.goOnWriting();
+      }
+    });
+  }
+
+  private goOnWriting(): void {
+    const { response, original, drainListeners } = this;
+    const hasRoom = original.write.call(response, this.held.take()) as boolean;
+    for (const listener of drainListeners) original.on.call(response, 'drain', listener);
+    // Otherwise the drain of whoever is full now wakes them.
+    if (hasRoom && this.writerWaits) for (const listener of drainListeners) listener.call(response);
   }
 
   /** A judge that fails must not leave the client without an answer. */
@@ -189,84 +215,57 @@ export class RawResponseTap {
     }
   }
 
-  private pass(): void {
-    this.mode = 'open';
-    this.restoreGetters();
+  /** Nobody is left to catch what is thrown while held bytes flow, and the client must not wait for ever. */
+  private orDestroy(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.onFailure(error);
+      this.response.destroy();
+    }
   }
 
-  private restoreGetters(): void {
+  private pass(): void {
+    this.mode = 'open';
     delete (this.response as { headersSent?: boolean }).headersSent;
     delete (this.response as { writableEnded?: boolean }).writableEnded;
   }
 
-  /** The same framing as if nobody had held it: written in chunks, or ended with the whole body. */
-  private flush(end: boolean): void {
-    const body = Buffer.concat(this.chunks);
-    this.chunks = [];
+  private head(): ResponseHead {
+    const { response } = this;
+    const named = response as { getRawHeaderNames?: () => string[] };
+    const names = named.getRawHeaderNames?.() ?? response.getHeaderNames();
+    const headers = headerList(names.map((name) => [name, response.getHeader(name)]));
+    const removed = removedHeaders(this.headersAtStart, names);
+    return { status: response.statusCode, headers, removed, framing: this.held.framing };
+  }
+
+  /** The same framing as if nobody had held it. */
+  private endWith(body: Buffer, framing: Framing): void {
     const { response, original } = this;
-    if (!end || this.written) {
+    if (framing === 'whole') original.end.call(response, body);
+    else {
       if (body.length > 0) original.write.call(response, body);
-      if (end) original.end.call(response);
-    } else if (body.length > 0) original.end.call(response, body);
-    else original.end.call(response);
+      else if (framing === 'pieces') original.writeHead.call(response, response.statusCode);
+      original.end.call(response);
+    }
   }
 
   private replace(recorded: RecordedResponse, headers: HeaderList): void {
-    const { response, original } = this;
-    const kept = new Set(recorded.headers.map(([name]) => name.toLowerCase()));
-    for (const name of response.getHeaderNames()) {
-      const stays =
-        belongsToExchange(name) || (this.headersAtStart.has(name) && !kept.has(name) && !isOfBody(name));
-      if (!stays) response.removeHeader(name);
-    }
+    const { response } = this;
+    for (const name of discardedHeaders(response.getHeaderNames(), this.headersAtStart, recorded))
+      response.removeHeader(name);
     response.statusCode = recorded.status;
     // A phrase that belonged to the answer we throw away; node writes the right one.
     response.statusMessage = undefined as unknown as string;
     this.addHeaders([...recorded.headers, ...headers]);
-    const body = Buffer.from(recorded.body);
-    if (!recorded.chunked) original.end.call(response, body);
-    else {
-      original.write.call(response, body);
-      original.end.call(response);
-    }
+    this.endWith(Buffer.from(recorded.body), recorded.framing);
   }
 
   private addHeaders(headers: HeaderList): void {
     if (this.response.headersSent) return;
     for (const [name, value] of headers) this.original.setHeader.call(this.response, name, value);
   }
-}
-
-/** Headers that describe a body: those of a discarded one must not stay. */
-function isOfBody(name: string): boolean {
-  return name.startsWith('content-') || name === 'etag' || name === 'last-modified' || name === 'location';
-}
-
-/** What `writeHead` takes: an object, a flat array, or an array of pairs. */
-function headerEntries(headers: unknown): [string, HeaderValue][] {
-  if (typeof headers !== 'object' || headers === null) return [];
-  const byItem: unknown = headers;
-  if (!Array.isArray(byItem)) {
-    return Object.entries(headers as Record<string, HeaderValue | undefined>).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, value] as [string, HeaderValue]],
-    );
-  }
-  const list: unknown[] = byItem;
-  const pairs = Array.isArray(list[0])
-    ? (list as [string, HeaderValue][])
-    : list.flatMap((name, index) =>
-        index % 2 === 0 ? [[name, list[index + 1]] as [string, HeaderValue]] : [],
-      );
-  const byName = new Map<string, { name: string; values: HeaderValue[] }>();
-  for (const [name, value] of pairs) {
-    const entry = byName.get(name.toLowerCase()) ?? { name, values: [] };
-    entry.values.push(value);
-    byName.set(name.toLowerCase(), entry);
-  }
-  return [...byName.values()].map(({ name, values: [first, ...more] }) => [
-    name,
-    more.length === 0 ? (first as HeaderValue) : [first, ...more].flat().map(String),
-  ]);
 }
 
 function headersSent(verb: 'set' | 'write'): Error {

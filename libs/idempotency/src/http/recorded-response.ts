@@ -10,13 +10,17 @@ export interface Resource {
   readonly id: string;
 }
 
+/** How a body was handed over: not at all, at once, or bit by bit. Content-Length and chunked encoding follow from it. */
+export type Framing = 'none' | 'whole' | 'pieces';
+
 /** The response as it went out: what a replay sends again. */
 export interface RecordedResponse {
   readonly status: number;
   readonly headers: HeaderList;
+  /** Names of headers that an exchange begins with, and that the answer did not have any more. */
+  readonly removed?: readonly string[];
   readonly body: Uint8Array;
-  /** `true`: sent in chunks, without a Content-Length. */
-  readonly chunked: boolean;
+  readonly framing: Framing;
   readonly resource?: Resource | undefined;
 }
 
@@ -26,13 +30,16 @@ export function responseToResult({ body, ...meta }: RecordedResponse): StoredRes
 
 /** @throws RecordUnreadableError when the head is not that of a recorded response */
 export function responseFromResult(result: StoredResult): RecordedResponse {
-  const { status, headers, chunked, resource } = result.meta;
+  const { status, headers, removed = [], framing, resource } = result.meta;
   if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) {
     throw new RecordUnreadableError('its status is not one of HTTP');
   }
   if (!Array.isArray(headers) || !headers.every(isHeader))
     throw new RecordUnreadableError('its headers are malformed');
-  return { status, headers, body: result.body, chunked: chunked === true, resource: resourceFrom(resource) };
+  if (!isListOfStrings(removed)) throw new RecordUnreadableError('its removed headers are malformed');
+  if (framing !== 'none' && framing !== 'whole' && framing !== 'pieces')
+    throw new RecordUnreadableError('its framing is unknown');
+  return { status, headers, removed, body: result.body, framing, resource: resourceFrom(resource) };
 }
 
 /** A resource in stored JSON, or undefined. */
@@ -45,9 +52,9 @@ export function resourceFrom(value: unknown): Resource | undefined {
 function isHeader(header: unknown): header is readonly [string, HeaderValue] {
   if (!Array.isArray(header) || header.length !== 2 || typeof header[0] !== 'string') return false;
   const value: unknown = header[1];
-  return (
-    typeof value === 'string' ||
-    typeof value === 'number' ||
-    (Array.isArray(value) && value.every((item) => typeof item === 'string'))
-  );
+  return typeof value === 'string' || typeof value === 'number' || isListOfStrings(value);
+}
+
+function isListOfStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }

@@ -11,7 +11,7 @@ interface FastifyLike {
       reply: FastifyReplyLike & { raw: object },
       payload: unknown,
       done: (error: Error | null, payload?: unknown) => void,
-    ) => void,
+    ) => Promise<unknown> | void,
   ): unknown;
 }
 
@@ -19,13 +19,9 @@ interface FastifyLike {
 export function installFastifyHook(instance: unknown, runtime: IdempotencyRuntime): void {
   (instance as FastifyLike).addHook('onSend', (_request, reply, payload, done) => {
     const tap = runtime.taps.get(reply.raw);
-    if (tap === undefined) done(null, payload);
-    else {
-      tap.onSend(reply, payload).then(
-        (sent) => done(null, sent),
-        (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
-      );
-    }
+    // A promise, and not `done` at its end: Fastify catches what sending throws (an invalid header) only then.
+    if (tap !== undefined) return tap.onSend(reply, payload);
+    done(null, payload);
   });
 }
 

@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import { VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
-import type { Entry } from './entries.js';
+import { optionsOf } from './entries.js';
+import type { DecoratedMethod } from './decorated-methods.js';
 import { resolveOptions, type ResolvedOptions } from './resolve-options.js';
 import type { OperationOptions } from './options.js';
 import type { Method } from './stand-in.js';
@@ -9,45 +10,48 @@ import { NEST_METADATA } from './tokens.js';
 
 /** Everything about one decorated route that does not change from request to request. */
 export interface HandlerPlan {
-  /** For messages: `@Idempotent() on OrdersController.create`. */
-  readonly where: string;
   readonly standIn: Method;
   readonly options: ResolvedOptions;
   /** Covered by a class decorator, so only requests that change something. */
   readonly byClass: boolean;
-  /** What versioning adds to the operation when it is not part of the path: ` v2`. */
-  readonly versionSuffix: string;
+  /** What tells routes of one method and path apart: ` v2`, ` @api.example.com`. */
+  readonly operationSuffix: string;
   /** Nest leaves the response to the handler: it injects `@Res()` or `@Next()` without passthrough. */
   readonly answersItself: boolean;
 }
 
+/** The plans of an application's decorated routes. */
+export class HandlerPlans {
+  private readonly byClass = new Map<unknown, Map<unknown, HandlerPlan>>();
+
+  set(metatype: unknown, method: unknown, plan: HandlerPlan): void {
+    const plans = this.byClass.get(metatype) ?? new Map<unknown, HandlerPlan>();
+    this.byClass.set(metatype, plans.set(method, plan));
+  }
+
+  get(metatype: unknown, method: unknown): HandlerPlan | undefined {
+    return this.byClass.get(metatype)?.get(method);
+  }
+}
+
 export function planFor(
-  metatype: { readonly name: string },
-  name: string | symbol,
-  entry: Entry,
-  method: Method,
+  where: string,
+  { metatype, name, entry, method }: DecoratedMethod,
   module: OperationOptions,
-  config: ApplicationConfig | undefined,
+  config: ApplicationConfig,
 ): HandlerPlan {
-  const where = `@Idempotent() on ${metatype.name}.${String(name)}`;
-  const options = resolveOptions(where, module, Object.assign({}, ...entry.options.map(defined)) as object);
   return {
-    where,
     standIn: entry.standIn,
-    options,
-    byClass: entry.byClass,
-    versionSuffix: versionSuffix(metatype, method, config),
+    options: resolveOptions(where, module, optionsOf(entry)),
+    byClass: entry.ofMethod === undefined,
+    operationSuffix: versionSuffix(metatype, method, config) + hostSuffix(metatype),
     answersItself: answersItself(metatype, name),
   };
 }
 
-/** The options that are really given: an explicit `undefined` overrides nothing. */
-function defined(options: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
-function versionSuffix(metatype: object, method: Method, config: ApplicationConfig | undefined): string {
-  const versioning = config?.getVersioning();
+function versionSuffix(metatype: object, method: Method, config: ApplicationConfig): string {
+  const versioning = config.getVersioning();
+  // With URI versioning it is part of the path.
   if (versioning === undefined || versioning.type === VersioningType.URI) return '';
   const version: unknown =
     Reflect.getMetadata(NEST_METADATA.version, method) ??
@@ -58,15 +62,21 @@ function versionSuffix(metatype: object, method: Method, config: ApplicationConf
   return ` v${names.map((item) => (item === VERSION_NEUTRAL ? 'neutral' : String(item))).join(',')}`;
 }
 
+function hostSuffix(metatype: object): string {
+  const host: unknown = Reflect.getMetadata(NEST_METADATA.host, metatype);
+  if (host === undefined) return '';
+  return ` @${(Array.isArray(host) ? (host as unknown[]) : [host]).map(String).join(',')}`;
+}
+
 const RESPONSE = 1;
 const NEXT = 2;
 
 /** The same question that Nest asks before it sends a handler's value. */
 function answersItself(metatype: object, name: string | symbol): boolean {
-  const parameters = Reflect.getMetadata(NEST_METADATA.routeArguments, metatype, name) as
-    Record<string, { data?: { passthrough?: boolean } }> | undefined;
-  return Object.entries(parameters ?? {}).some(([key, { data }]) => {
+  if (Reflect.getMetadata(NEST_METADATA.responsePassthrough, metatype, name) === true) return false;
+  const parameters = Reflect.getMetadata(NEST_METADATA.routeArguments, metatype, name) as object | undefined;
+  return Object.keys(parameters ?? {}).some((key) => {
     const type = Number(key.split(':')[0]);
-    return (type === RESPONSE || type === NEXT) && data?.passthrough !== true;
+    return type === RESPONSE || type === NEXT;
   });
 }

@@ -17,6 +17,8 @@ export interface HttpRequest {
   readonly body: unknown;
   readonly params: Readonly<Record<string, unknown>>;
   readonly user: unknown;
+  /** Parameters in the host name; undefined when the controller asks for none. */
+  readonly hosts: object | undefined;
 }
 
 interface AnyRequest {
@@ -30,6 +32,7 @@ interface AnyRequest {
   readonly body?: unknown;
   readonly params?: Record<string, unknown>;
   readonly user?: unknown;
+  readonly hosts?: object;
 }
 
 export function httpRequestOf(context: ExecutionContext): HttpRequest {
@@ -49,6 +52,7 @@ export function httpRequestOf(context: ExecutionContext): HttpRequest {
     body: request.body,
     params: request.params ?? {},
     user: request.user,
+    hosts: request.hosts && Object.keys(request.hosts).length > 0 ? request.hosts : undefined,
   };
 }
 
@@ -56,6 +60,16 @@ export function httpRequestOf(context: ExecutionContext): HttpRequest {
 function normalTemplate(path: string): string {
   const template = path.replace(/\{?\*[A-Za-z0-9_]*\}?/g, '*').replace(/(.)\/+$/, '$1');
   return template.startsWith('/') ? template : `/${template}`;
+}
+
+/** Somebody has answered already: an outer timeout, a filter, the application itself. */
+export function isAnswered({ rawResponse, reply }: HttpRequest): boolean {
+  return rawResponse.writableEnded || (reply as { sent?: boolean } | undefined)?.sent === true;
+}
+
+export function setStatus({ reply, rawResponse }: HttpRequest, status: number): void {
+  if (reply) reply.code(status);
+  else rawResponse.statusCode = status;
 }
 
 export function setHeaders(request: HttpRequest, headers: Readonly<Record<string, string>>): void {

@@ -9,7 +9,9 @@ import {
 import { IdempotencyEngine } from '../core/idempotency-engine.js';
 import type { IdempotencyStorage } from '../core/idempotency-storage.js';
 import type { FastifyResponseTap } from '../http/fastify-response-tap.js';
-import type { HandlerPlan } from './handler-plan.js';
+import type { Answer } from './exchange.js';
+import { GraceTimers } from './grace-timers.js';
+import { HandlerPlans } from './handler-plan.js';
 import { logEvent } from './log-event.js';
 import type { IdempotencyModuleOptions } from './options.js';
 import { Problems } from './problems.js';
@@ -22,17 +24,21 @@ const channels = new Map(IDEMPOTENCY_EVENT_TYPES.map((type) => [type, channel(`n
 export class IdempotencyRuntime {
   readonly logger = new Logger('IdempotencyModule');
   readonly clock = systemClock;
-  readonly timers = systemTimers;
+  /** For what a request leaves behind. */
+  readonly timers = new GraceTimers(systemTimers);
   readonly engine: IdempotencyEngine;
   readonly problems: Problems;
   readonly defaults: ResolvedOptions;
   readonly events = new Subject<IdempotencyEvent>();
   readonly counters = new Map<IdempotencyEventType, number>();
-  /** Filled at boot. */
-  readonly plans = new Map<unknown, HandlerPlan>();
+  /** Filled at boot: by class, because two controllers may inherit one method. */
+  readonly plans = new HandlerPlans();
+  /** What a request got, for outer interceptors that subscribe again. */
+  readonly answers = new WeakMap<object, Answer>();
   /** Taps of Fastify responses, for the hook. */
   readonly taps = new WeakMap<object, FastifyResponseTap>();
-  private readonly seen = new WeakSet();
+  /** Sends a value as Nest does. Set at boot. */
+  reply: (response: unknown, value: unknown) => void = () => {};
   private warnedOfNobody = false;
 
   constructor(
@@ -48,15 +54,17 @@ export class IdempotencyRuntime {
       timers: systemTimers,
       randomness: systemRandomness,
       storageTimeoutMs: this.defaults.storageTimeoutMs,
-      onEvent: (event) => this.publish(event),
+      // Whether what is stored can be sent again shows when it is read: who sends it says `replayed`.
+      onEvent: (event) => event.type !== 'replayed' && this.publish(event),
     });
   }
 
-  /** `true` once per execution, however many of our interceptors see it. */
-  firstSight(execution: object): boolean {
-    if (this.seen.has(execution)) return false;
-    this.seen.add(execution);
-    return true;
+  /** After the last request: outcomes that are on their way get one more `storageTimeout`. */
+  async stop(): Promise<void> {
+    this.timers.flush();
+    await this.engine.stop();
+    await this.storage.stop?.();
+    this.events.complete();
   }
 
   publish(event: IdempotencyEvent): void {
@@ -74,6 +82,13 @@ export class IdempotencyRuntime {
       describe(error),
     );
   };
+
+  /** The client only learns that it is our fault; here is what went wrong. Never holds what `scope` yielded. */
+  logScopeMissing(operation: string, reason: string): void {
+    this.logger.error(
+      `${operation} did not run: \`scope\` ${reason}. It must yield a string, a number or a bigint.`,
+    );
+  }
 
   warnOfNobody(operation: string): void {
     if (this.warnedOfNobody) return;

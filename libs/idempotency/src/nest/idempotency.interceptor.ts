@@ -8,9 +8,10 @@ import {
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { Observable } from 'rxjs';
-import { missingModule } from './boot-checks.js';
+import { missingModule } from './missing-module.js';
 import { protect } from './http-exchange.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
+import { runningExecution } from './running-execution.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
 
 /** Glue between Nest and the exchange. Bound by every `@Idempotent()`; acts once per execution. */
@@ -18,19 +19,18 @@ import { IDEMPOTENCY_RUNTIME } from './tokens.js';
 export class IdempotencyInterceptor implements NestInterceptor {
   constructor(
     @Optional() @Inject(IDEMPOTENCY_RUNTIME) private readonly runtime: IdempotencyRuntime | undefined,
-    @Optional() modules: ModulesContainer | undefined,
+    @Optional() @Inject(ModulesContainer) modules: ModulesContainer | undefined,
   ) {
     if (runtime === undefined) throw missingModule(modules);
   }
 
-  intercept(
-    context: ExecutionContext,
-    next: CallHandler,
-  ): Observable<unknown> | Promise<Observable<unknown>> {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { runtime } = this;
-    const plan = runtime?.plans.get(context.getHandler());
+    const plan = runtime?.plans.get(context.getClass(), context.getHandler());
     if (runtime === undefined || plan === undefined || context.getType() !== 'http') return next.handle();
-    return runtime.firstSight(context) ? protect(runtime, plan, context, next) : next.handle();
+    // The global one and that of the decorator see the same execution: the outer has it in hand.
+    const inHand = runningExecution.getStore()?.context === context;
+    return inHand ? next.handle() : protect(runtime, plan, context, next);
   }
 }
 
@@ -41,10 +41,7 @@ export class GlobalIdempotencyInterceptor extends IdempotencyInterceptor {
     super(shared, undefined);
   }
 
-  override intercept(
-    context: ExecutionContext,
-    next: CallHandler,
-  ): Observable<unknown> | Promise<Observable<unknown>> {
+  override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return this.shared.options.interceptor === 'decorated' ? next.handle() : super.intercept(context, next);
   }
 }

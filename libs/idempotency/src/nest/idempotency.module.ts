@@ -3,6 +3,7 @@ import {
   Inject,
   Logger,
   Module,
+  type DynamicModule,
   type OnApplicationShutdown,
   type OnModuleInit,
   type Provider,
@@ -14,22 +15,25 @@ import {
   ModuleRef,
   ModulesContainer,
 } from '@nestjs/core';
-import { InvalidOptionsError } from '../core/errors.js';
-import { checkMethod, checkOperationNames, checkStorage, decoratedMethods, nameOf } from './boot-checks.js';
+import type { StorageHost } from '../core/idempotency-storage.js';
+import { checkMethod, checkParameters } from './boot-checks.js';
+import { decoratedMethods, nameOf } from './decorated-methods.js';
 import { installFastifyHook, refuseHttp2 } from './fastify-hook.js';
 import { planFor } from './handler-plan.js';
 import { GlobalIdempotencyInterceptor } from './idempotency.interceptor.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { memoryStorage } from './memory-storage.factory.js';
+import { checkImportedOnce, checkModuleOptions } from './module-checks.js';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './module-definition.js';
+import { checkOperationNames } from './operation-names.js';
 import type { IdempotencyModuleOptions } from './options.js';
-import { checkDecoratorOptionNames, checkModuleOptionNames } from './resolve-options.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
 
 const runtimeProvider: Provider = {
   provide: IDEMPOTENCY_RUNTIME,
-  inject: [MODULE_OPTIONS_TOKEN],
+  // Optional, so that the bare class in `imports` is told apart with a sentence of our own.
+  inject: [{ token: MODULE_OPTIONS_TOKEN, optional: true }, ModulesContainer],
   useFactory: createRuntime,
 };
 
@@ -57,14 +61,40 @@ export class IdempotencyModule
     super();
   }
 
+  static override forRoot(options: IdempotencyModuleOptions = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
   async onModuleInit(): Promise<void> {
     const { runtime } = this;
-    this.checkImportedOnce();
-    this.makePlans();
     const adapter = this.adapterHost.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
-    if (adapter?.getType() === 'fastify') installFastifyHook(adapter.getInstance(), runtime);
     if (adapter !== undefined) refuseHttp2(adapter);
-    await runtime.storage.start?.({
+    if (adapter !== undefined) runtime.reply = (response, value) => void adapter.reply(response, value);
+    this.makePlans();
+    if (adapter?.getType() === 'fastify') installFastifyHook(adapter.getInstance(), runtime);
+    await runtime.storage.start?.(this.host());
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.runtime.stop();
+  }
+
+  private makePlans(): void {
+    const { options, storage, plans } = this.runtime;
+    const methods = decoratedMethods(this.modules);
+    for (const decorated of methods) {
+      checkMethod(decorated, options, storage);
+      const plan = planFor(`@Idempotent() on ${nameOf(decorated)}`, decorated, options, this.config);
+      plans.set(decorated.metatype, decorated.method, plan);
+      if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
+    }
+    checkOperationNames(methods, this.config);
+    checkParameters(this.modules);
+  }
+
+  /** What a storage may ask of the application. */
+  private host(): StorageHost {
+    return {
       find: (type) => {
         try {
           return this.moduleRef.get(type, { strict: false });
@@ -72,50 +102,22 @@ export class IdempotencyModule
           return undefined; // not provided: the storage says what it needs
         }
       },
-      warn: (message) => runtime.logger.warn(message),
-    });
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    await this.runtime.engine.stop();
-    await this.runtime.storage.stop?.();
-    this.runtime.events.complete();
-  }
-
-  private checkImportedOnce(): void {
-    const copies = [...this.modules.values()].filter(({ metatype }) => metatype === IdempotencyModule);
-    if (copies.length > 1) {
-      throw new InvalidOptionsError(
-        'IdempotencyModule.forRoot() is imported more than once with different options, so requests would be claimed twice. Import it in the root module alone; it is global.',
-      );
-    }
-  }
-
-  private makePlans(): void {
-    const methods = decoratedMethods(this.modules);
-    checkOperationNames(methods);
-    for (const decorated of methods) {
-      const { metatype, name, entry, method } = decorated;
-      for (const options of entry.options) {
-        checkDecoratorOptionNames(`@Idempotent() on ${nameOf(decorated)}`, options);
-      }
-      checkMethod(decorated, this.runtime.storage);
-      this.runtime.plans.set(
-        method,
-        planFor(metatype, name, entry, method, this.runtime.options, this.config),
-      );
-    }
+      warn: (message) => this.runtime.logger.warn(message),
+    };
   }
 }
 
-function createRuntime(options: IdempotencyModuleOptions): IdempotencyRuntime {
-  const environment = process.env['NODE_ENV'];
-  checkModuleOptionNames(options);
-  checkStorage(options, environment);
-  if (options.storage === undefined) {
+function createRuntime(
+  options: IdempotencyModuleOptions | undefined,
+  modules: ModulesContainer,
+): IdempotencyRuntime {
+  checkImportedOnce(modules, IdempotencyModule);
+  checkModuleOptions(options, process.env['NODE_ENV']);
+  const { storage, namespace } = options;
+  if (storage === undefined) {
     new Logger('IdempotencyModule').warn(
       'No `storage`: records live in the memory of this process. Another process, or this one after a restart, knows nothing of them.',
     );
   }
-  return new IdempotencyRuntime(options, options.storage ?? memoryStorage(), options.namespace ?? 'default');
+  return new IdempotencyRuntime(options, storage ?? memoryStorage(), namespace ?? 'default');
 }

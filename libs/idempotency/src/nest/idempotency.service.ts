@@ -10,6 +10,7 @@ import type { Resource } from '../http/recorded-response.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
 import { runJob, type JobResult } from './job.js';
+import { checkOperation, oneOf } from './option-shapes.js';
 import { describeRecord, type IdempotencyRecordInfo } from './record-info.js';
 import { resolveRecord, type Resolution } from './resolve-record.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
@@ -65,7 +66,9 @@ export class IdempotencyService {
     work: (op: IdempotentOperation) => T | Promise<T>,
   ): Promise<JobResult<T>> {
     const { defaults, problems } = this.runtime;
-    const reason = keyProblem(options.key, undefined, undefined);
+    checkOperation(options.operation);
+    const reason =
+      typeof options.key === 'string' ? keyProblem(options.key, undefined, undefined) : 'it is not a string';
     if (reason !== undefined) throw problems.keyMalformed('`key`', reason);
     const ttlMs =
       options.ttl === undefined ? defaults.ttlMs : durationMs('ttl', options.ttl, PLAIN_NUMBER_LIMIT_S.ttl);
@@ -75,7 +78,7 @@ export class IdempotencyService {
       operation: options.operation,
       fingerprint: fingerprintOf(options.fingerprint),
       ttlMs,
-      inFlight: options.inFlight ?? defaults.inFlight,
+      inFlight: oneOf('inFlight', options.inFlight ?? defaults.inFlight, ['reject', 'wait']),
       takeOver: defaults.onAbandoned === 'rerun',
     };
     return runJob(this.runtime, request, options.key, work);

@@ -28,7 +28,9 @@ export async function runJob<T>(
       const { result } = outcome;
       if (result.kind !== 'value') throw problems.notReplayable(resourceFrom(result.meta['resource']));
       try {
-        return { value: decodeValue(result.body) as T, replayed: true };
+        const value = decodeValue(result.body) as T;
+        runtime.publish({ type: 'replayed', id: request.id, operation: request.operation });
+        return { value, replayed: true };
       } catch (error) {
         runtime.publish({ type: 'record-unreadable', id: request.id, operation: request.operation, error });
         throw problems.recordUnreadable(error);
@@ -42,8 +44,14 @@ export async function runJob<T>(
       throw problems.outcomeUnknown();
     case 'unreadable':
       throw problems.recordUnreadable(outcome.error);
-    case 'unavailable':
-      throw problems.storageUnavailable(outcome.error);
+    case 'unavailable': {
+      if (runtime.defaults.onStorageFailure === 'reject') throw problems.storageUnavailable(outcome.error);
+      const { id, operation } = request;
+      runtime.publish({ type: 'unprotected', id, operation, error: outcome.error });
+      const { signal } = new AbortController();
+      const facts = { key, recordId: id, attempt: 1, takenOver: false, signal };
+      return { value: await work(new RunningOperation(facts, () => {})), replayed: false };
+    }
   }
 }
 

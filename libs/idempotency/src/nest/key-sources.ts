@@ -3,8 +3,10 @@ import type { ExecutionContext } from '@nestjs/common';
 /** Where a key is looked for. */
 export type KeySource = KeyFunction | NamedKeySource;
 
-/** A key, or nothing when there is none here. */
-export type KeyFunction = (context: ExecutionContext) => string | undefined | null;
+/** A key, or nothing when there is none here; it may be a promise. */
+export type KeyFunction = (
+  context: ExecutionContext,
+) => string | undefined | null | Promise<string | undefined | null>;
 
 export interface NamedKeySource {
   readonly from: 'header' | 'body' | 'param' | 'message';

@@ -38,7 +38,9 @@ const LINES: Readonly<Partial<Record<IdempotencyEventType, readonly [Level, stri
 /** One line per event that matters, with the operation and a hash of scope and key; never the key itself. */
 export function logEvent(logger: LoggerService, event: IdempotencyEvent): void {
   const line = LINES[event.type];
-  if (line === undefined) return;
+  // Without a key where none is required: a matter for counters, not for the log of every such request.
+  const chosen = event.type === 'unprotected' && event.error === undefined;
+  if (line === undefined || chosen) return;
   const [level, text] = line;
   const who = event.id === '' ? '' : ` [${event.operation}, record ${keyHash(event.id)}${attempt(event)}]`;
   const cause = event.error instanceof Error ? ` Cause: ${event.error.message}` : '';

@@ -1,13 +1,17 @@
-import type { ExecutionContext } from '@nestjs/common';
 import { TooDeepError } from '../core/canonical-json.js';
 import { fingerprintOf, NO_FINGERPRINT } from '../core/fingerprint.js';
 import { keyProblem } from '../core/key.js';
-import { keyFromHeader } from '../http/key-header.js';
-import { comparableBody, memberAt, partsOfUrl, selectMembers } from '../http/request-parts.js';
+import { keyFromHeader, type HeaderKey } from '../http/key-header.js';
+import {
+  comparableBody,
+  memberAt,
+  partsOfUrl,
+  selectMembers,
+  type BodySelection,
+} from '../http/request-parts.js';
+import type { Exchange } from './exchange.js';
 import type { HttpRequest } from './http-request.js';
-import type { KeySource } from './key-sources.js';
-import type { Problems } from './problems.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import type { KeySource, NamedKeySource } from './key-sources.js';
 
 /** Where a key was looked for, in words for the client. */
 function placeOf(source: KeySource): string {
@@ -32,22 +36,27 @@ export function keyPlaces(sources: readonly KeySource[]): string {
  *
  * @throws IdempotencyException `scope-missing` when a configured scope yields nothing that names somebody
  */
-export async function scopeOf(
-  context: ExecutionContext,
-  request: HttpRequest,
-  options: ResolvedOptions,
-  problems: Problems,
-): Promise<string | undefined> {
-  if (options.scope === undefined) return defaultScope(request.user);
-  let scope: unknown;
+export async function scopeOf(exchange: Exchange): Promise<string | undefined> {
+  const { context, request, operation, runtime } = exchange;
+  const { scope } = exchange.plan.options;
+  if (scope === undefined) return defaultScope(request.user);
+  let found: unknown;
   try {
-    scope = await options.scope(context);
+    found = await scope(context);
   } catch (error) {
-    throw problems.scopeMissing(error);
+    runtime.logScopeMissing(
+      operation,
+      `threw: ${error instanceof Error ? (error.stack ?? error.message) : typeof error}`,
+    );
+    throw runtime.problems.scopeMissing(error);
   }
-  const text = scopeText(scope);
-  if (text === undefined) throw problems.scopeMissing();
-  return text;
+  const text = scopeText(found);
+  if (text !== undefined) return text;
+  runtime.logScopeMissing(
+    operation,
+    `yielded ${found === '' ? 'an empty string' : found === null ? 'null' : typeof found}`,
+  );
+  throw runtime.problems.scopeMissing();
 }
 
 function defaultScope(user: unknown): string | undefined {
@@ -62,42 +71,45 @@ function scopeText(scope: unknown): string | undefined {
   return typeof scope === 'number' && Number.isFinite(scope) ? String(scope) : undefined;
 }
 
-/**
- * The key of a request; undefined when there is none.
- *
- * @throws IdempotencyException `key-malformed`
- */
-export function keyOf(
-  context: ExecutionContext,
-  request: HttpRequest,
-  options: ResolvedOptions,
-  scope: string | undefined,
-  problems: Problems,
-): string | undefined {
-  for (const source of options.keys) {
-    const found = lookUp(source, context, request);
-    if (found.kind === 'absent') continue;
-    const where = placeOf(source);
-    if (found.kind === 'malformed') throw problems.keyMalformed(where, found.reason);
-    const reason = keyProblem(found.key, options.keyFormat, scope);
-    if (reason !== undefined) throw problems.keyMalformed(where, reason);
-    return found.key;
+/** What a request sent for a key, and where. */
+interface FoundKey {
+  readonly where: string;
+  readonly found: Exclude<HeaderKey, { kind: 'absent' }>;
+}
+
+/** The first key that is there, readable or not; undefined when there is none. */
+export async function findKey({ context, request, plan }: Exchange): Promise<FoundKey | undefined> {
+  for (const source of plan.options.keys) {
+    const found =
+      typeof source === 'function' ? keyFromValue(await source(context)) : lookUp(source, request);
+    if (found.kind !== 'absent') return { where: placeOf(source), found };
   }
   return undefined;
 }
 
-function lookUp(
-  source: KeySource,
-  context: ExecutionContext,
-  request: HttpRequest,
-): ReturnType<typeof keyFromHeader> {
-  if (typeof source === 'function') return keyFromValue(source(context));
-  if (source.from === 'header') return keyFromHeader(request.rawRequest.rawHeaders, source.name);
-  if (source.from === 'param') return keyFromValue(memberAt(request.params, source.name));
-  return keyFromValue(memberAt(request.body, source.name));
+/** @throws IdempotencyException `key-malformed` */
+export function readKey({ where, found }: FoundKey, exchange: Exchange, scope: string | undefined): string {
+  const { problems } = exchange.runtime;
+  if (found.kind === 'malformed') throw problems.keyMalformed(where, found.reason);
+  const reason = keyProblem(found.key, exchange.plan.options.keyFormat, scope);
+  if (reason !== undefined) throw problems.keyMalformed(where, reason);
+  return found.key;
 }
 
-function keyFromValue(value: unknown): ReturnType<typeof keyFromHeader> {
+function lookUp(source: NamedKeySource, request: HttpRequest): HeaderKey {
+  switch (source.from) {
+    case 'header':
+      return keyFromHeader(request.rawRequest.rawHeaders, source.name);
+    case 'param':
+      return keyFromValue(memberAt(request.params, source.name));
+    case 'body':
+      return keyFromValue(memberAt(request.body, source.name));
+    case 'message': // of a list that the module sets for messages too
+      return { kind: 'absent' };
+  }
+}
+
+function keyFromValue(value: unknown): HeaderKey {
   if (value === undefined || value === null) return { kind: 'absent' };
   if (typeof value === 'string') return { kind: 'key', key: value };
   if (typeof value === 'number' && Number.isSafeInteger(value)) return { kind: 'key', key: String(value) };
@@ -105,37 +117,37 @@ function keyFromValue(value: unknown): ReturnType<typeof keyFromHeader> {
 }
 
 /** @throws IdempotencyException `fingerprint-unavailable` when the body cannot be compared */
-export async function fingerprintFor(
-  context: ExecutionContext,
-  request: HttpRequest,
-  options: ResolvedOptions,
-  operation: string,
-  problems: Problems,
-): Promise<string> {
-  const { fingerprint } = options;
+export async function fingerprintFor(exchange: Exchange): Promise<string> {
+  const { context, operation, runtime } = exchange;
+  const { fingerprint } = exchange.plan.options;
   if (fingerprint === false) return NO_FINGERPRINT;
   try {
     if (typeof fingerprint === 'function') return fingerprintOf(['own', await fingerprint(context)]);
-    const { headers } = request.rawRequest;
-    const comparable = comparableBody(request.body, {
-      contentType: headers['content-type'],
-      contentLength: headers['content-length'],
-      transferEncoding: headers['transfer-encoding'],
-      contentDigest: headers['content-digest'] as string | undefined,
-    });
-    if (comparable.kind === 'unavailable') {
-      const type = headers['content-type'] ?? 'unknown type';
-      throw problems.fingerprintUnavailable(
-        operation,
-        `its body (${type.slice(0, 80)}) has not been read yet`,
-      );
-    }
-    const body = fingerprint === undefined ? comparable.body : selectMembers(comparable.body, fingerprint);
-    const { path, query } = partsOfUrl(request.url);
-    return fingerprintOf([request.method, path, query, body]);
+    return fingerprintOf(comparedParts(exchange, fingerprint));
   } catch (error) {
-    if (error instanceof TooDeepError)
-      throw problems.fingerprintUnavailable(operation, `its body is ${error.message}`);
-    throw error;
+    if (!(error instanceof TooDeepError)) throw error;
+    throw runtime.problems.fingerprintUnavailable(operation, `its body is ${error.message}`);
   }
+}
+
+function comparedParts(
+  { request, operation, runtime }: Exchange,
+  selection: BodySelection | undefined,
+): unknown[] {
+  const { headers } = request.rawRequest;
+  const comparable = comparableBody(request.body, {
+    contentType: headers['content-type'],
+    contentLength: headers['content-length'],
+    transferEncoding: headers['transfer-encoding'],
+    contentDigest: headers['content-digest'] as string | undefined,
+  });
+  if (comparable.kind === 'unavailable') {
+    const type = headers['content-type'] ?? 'unknown type';
+    const reason = `its body (${type.slice(0, 80)}) has not been read yet`;
+    throw runtime.problems.fingerprintUnavailable(operation, reason);
+  }
+  const body = selection === undefined ? comparable.body : selectMembers(comparable.body, selection);
+  const { path, query } = partsOfUrl(request.url);
+  // Parameters in the host name ask for something else, as those in the path do.
+  return [request.method, path, query, body, ...(request.hosts === undefined ? [] : [request.hosts])];
 }

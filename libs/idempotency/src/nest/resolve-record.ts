@@ -40,8 +40,13 @@ export async function resolveRecord(
   if (outcome.kind !== 'claimed') {
     throw problems.keyInProgress(outcome.kind === 'in_progress' ? outcome.leaseRemainingMs : 0);
   }
-  if (result === undefined) await storage.release(claim, { forget: false });
-  else await storage.complete(claim, encodeResult(result), defaults.ttlMs);
+  const ended =
+    result === undefined
+      ? await storage.release(claim, { forget: false })
+      : await storage.complete(claim, encodeResult(result), defaults.ttlMs);
+  if (ended === 'lease_lost') {
+    throw new Error(`Record ${id} was taken over or removed while it was resolved; look at it again.`);
+  }
 }
 
 function resultOf(resolution: Exclude<Resolution, 'rerun'>): StoredResult {
@@ -61,6 +66,6 @@ function resultOf(resolution: Exclude<Resolution, 'rerun'>): StoredResult {
     status,
     headers: typed ? given : [...given, ['Content-Type', 'application/json; charset=utf-8']],
     body: body instanceof Uint8Array ? body : Buffer.from(asIs ? (body ?? '') : JSON.stringify(body)),
-    chunked: false,
+    framing: 'whole',
   });
 }

@@ -3,6 +3,8 @@ import type { IdempotentOperation } from './idempotent-operation.js';
 
 /** What the stand-in of a method, and parameter decorators, find while an execution of it is under way. */
 export interface RunningExecution {
+  /** Nest's context of it: interceptors inside ours recognise it. */
+  readonly context: object;
   /** The stand-in this execution is about; nested calls of other decorated methods are not. */
   readonly standIn: unknown;
   /** `true` while the code that asks was called by the handler. */

@@ -13,4 +13,7 @@ export const NEST_METADATA = {
   websocketMessage: 'websockets:message_mapping',
   graphqlResolver: 'graphql:resolver_type',
   routeArguments: '__routeArguments__',
+  responsePassthrough: '__responsePassthrough__',
+  interceptors: '__interceptors__',
+  host: 'host',
 } as const;

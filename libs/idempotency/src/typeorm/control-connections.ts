@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../core/errors.js';
 import { controlOptions, STATEMENT_TIMEOUT_MS, type PostgresOptions } from './control-options.js';
@@ -32,17 +33,22 @@ export interface ControlSettings {
 
 /** A server that has not even said so by now is not there: the connection is thrown away. */
 const ANSWER_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000;
-const SERIALIZATION_RETRIES = 5;
+const RETRIES = 5;
 
 /**
  * The storage's own few connections, opened like those of the application's DataSource. A handler may hold every
  * connection of the application; it holds none of these, so leases are still renewed.
  */
 export class ControlConnections {
+  private readonly preparedNames = new Map<string, string>();
+  private prepares: boolean;
+
   private constructor(
     private readonly dataSource: DataSource,
     private readonly settings: ControlSettings,
-  ) {}
+  ) {
+    this.prepares = settings.preparedStatements;
+  }
 
   static async open(options: PostgresOptions, settings: ControlSettings): Promise<ControlConnections> {
     const open = (bounded: boolean) =>
@@ -69,7 +75,11 @@ export class ControlConnections {
         return await this.queryOnce(statement, values);
       } catch (error) {
         // Nothing has happened. It comes where the isolation level could not be set: behind some poolers.
-        if (isSerializationFailure(error) && retries < SERIALIZATION_RETRIES) continue;
+        if (isSerializationFailure(error) && retries < RETRIES) continue;
+        if (isPreparedElsewhere(error) && retries < RETRIES) {
+          this.stopPreparing();
+          continue;
+        }
         throw unavailable(`\`${statement.name}\``, error);
       }
     }
@@ -95,13 +105,30 @@ export class ControlConnections {
         }, ANSWER_TIMEOUT_MS);
         timer.unref();
       });
-      const query = this.settings.preparedStatements ? { name, text: sql, values } : { text: sql, values };
+      const query = { text: sql, values, ...(this.prepares ? { name: this.preparedName(name, sql) } : {}) };
       return await Promise.race([client.query(query), timeout]);
     } finally {
       clearTimeout(timer);
       client.removeListener('error', onError);
       release(broken);
     }
+  }
+
+  /** Unique to the text: where a pooler shares connections, another client may have prepared one of its own. */
+  private preparedName(name: string, sql: string): string {
+    const known = this.preparedNames.get(sql);
+    if (known !== undefined) return known;
+    const made = `idempotency_${name}_${createHash('sha256').update(sql).digest('hex').slice(0, 16)}`;
+    this.preparedNames.set(sql, made);
+    return made;
+  }
+
+  private stopPreparing(): void {
+    if (!this.prepares) return;
+    this.prepares = false;
+    this.settings.warn(
+      'typeOrmStorage: a pooler shares connections among clients here, so `preparedStatements` has no effect. Leave it off.',
+    );
   }
 }
 
@@ -117,13 +144,18 @@ function isStartupParameterRefused(error: unknown): boolean {
   return codeOf(error) === '08P01' && /startup parameter/.test(messageOf(error));
 }
 
+/** One client's prepared statement has met another client's connection. */
+function isPreparedElsewhere(error: unknown): boolean {
+  return codeOf(error) === '42P05' || codeOf(error) === '26000';
+}
+
 function isSerializationFailure(error: unknown): boolean {
   return codeOf(error) === '40001' || codeOf(error) === '40P01';
 }
 
 function unavailable(what: string, cause: unknown): StorageUnavailableError {
   return new StorageUnavailableError(
-    `typeOrmStorage: PostgreSQL did not answer ${what}: ${messageOf(cause)}`,
+    `typeOrmStorage: PostgreSQL did not answer ${what}: ${messageOf(cause)}.`,
     {
       cause,
     },

@@ -39,6 +39,7 @@ export function controlOptions(options: PostgresOptions, size: number, bounded: 
     applicationName: application,
     poolSize: size,
     extra: {
+      keepAlive: true,
       ...extra,
       application_name: application,
       max: size,

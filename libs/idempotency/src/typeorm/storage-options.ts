@@ -33,10 +33,10 @@ export interface TypeOrmStorageOptions {
    */
   readonly purgeEvery?: Duration | false;
   /**
-   * Lets the server keep the plans of the storage's statements: a claim then costs it about a third.
+   * Lets the server keep the plans of the storage's statements: a claim then takes it about a fifth of the time.
    *
-   * Leave it off behind a pooler that shares server connections and does not know prepared statements
-   * (PgBouncer before 1.21 in transaction mode).
+   * Behind a pooler that shares connections and does not know prepared statements (PgBouncer before 1.21 in transaction
+   * mode) it has no effect but a warning.
    *
    * @default false
    */

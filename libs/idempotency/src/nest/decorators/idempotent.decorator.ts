@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { RequestMethod, UseInterceptors } from '@nestjs/common';
 import type { Duration } from '../../core/duration.js';
 import { InvalidOptionsError } from '../../core/errors.js';
-import { ownEntries } from '../entries.js';
+import { entriesOf, methodsOf, ownEntries } from '../entries.js';
 import { IdempotencyInterceptor } from '../idempotency.interceptor.js';
 import type { IdempotentOptions } from '../options.js';
 import { standInFor, type Method } from '../stand-in.js';
@@ -31,18 +31,10 @@ const CHANGING = new Set([
  */
 export function Idempotent(options: Duration | IdempotentOptions = {}): MethodDecorator & ClassDecorator {
   const given: IdempotentOptions = typeof options === 'object' ? options : { ttl: options };
-  return ((target: object, name?: string | symbol, descriptor?: PropertyDescriptor) => {
-    if (name === undefined) return decorateClass(target as { prototype: object; name: string }, given);
-    if (typeof descriptor?.value !== 'function') {
-      throw new InvalidOptionsError(
-        `@Idempotent() on ${target.constructor.name}.${String(name)}: only methods can be protected, and this is none.`,
-      );
-    }
-    const standIn = bind(target, name, descriptor.value as Method);
-    ownEntries(target).set(name, { standIn, options: [given], byClass: false });
-    descriptor.value = standIn;
-    return descriptor;
-  }) as MethodDecorator & ClassDecorator;
+  return (target: object, name?: string | symbol, descriptor?: PropertyDescriptor) => {
+    if (name === undefined) decorateClass((target as { prototype: object }).prototype, given);
+    else decorateMethod(target, name, descriptor, given);
+  };
 }
 
 /** Leaves one method of a class that is decorated with `@Idempotent()` alone. */
@@ -52,13 +44,38 @@ export function SkipIdempotency(): MethodDecorator {
   };
 }
 
-function decorateClass(target: { prototype: object; name: string }, options: IdempotentOptions): void {
-  const { prototype } = target;
+function decorateMethod(
+  target: object,
+  name: string | symbol,
+  descriptor: PropertyDescriptor | undefined,
+  options: IdempotentOptions,
+): void {
+  const isStatic = typeof target === 'function';
+  const where = `@Idempotent() on ${isStatic ? (target as { name: string }).name : target.constructor.name}.${String(name)}`;
+  if (isStatic || typeof descriptor?.value !== 'function') {
+    const what = isStatic ? 'a static member' : 'not a method';
+    throw new InvalidOptionsError(
+      `${where}: it is ${what}, so no route leads to it. Decorate the method of the route.`,
+    );
+  }
+  const entries = ownEntries(target);
+  if (entries.has(name)) {
+    throw new InvalidOptionsError(
+      `${where} stands there twice, and one of them would do nothing. Merge their options.`,
+    );
+  }
+  const standIn = bind(target, name, descriptor.value as Method);
+  entries.set(name, { standIn, ofClasses: [], ofMethod: options });
+  descriptor.value = standIn;
+}
+
+function decorateClass(prototype: object, options: IdempotentOptions): void {
+  const inherited = entriesOf(prototype);
   const entries = ownEntries(prototype);
   for (const [name, method] of methodsOf(prototype)) {
-    const own = entries.get(name);
-    if (own !== undefined) {
-      entries.set(name, { ...own, options: [options, ...own.options] });
+    const known = inherited.get(name);
+    if (known !== undefined) {
+      entries.set(name, { ...known, ofClasses: [...known.ofClasses, options] });
     } else if (isCovered(method) && Reflect.getMetadata(SKIPPED_METADATA, method) !== true) {
       // Also an inherited route, which walking the class's own properties would miss: it gets a method of its own here.
       const value = bind(prototype, name, method);
@@ -68,7 +85,7 @@ function decorateClass(target: { prototype: object; name: string }, options: Ide
         configurable: true,
         enumerable: false,
       });
-      entries.set(name, { standIn: value, options: [options], byClass: true });
+      entries.set(name, { standIn: value, ofClasses: [options], ofMethod: undefined });
     }
   }
 }
@@ -86,20 +103,4 @@ function isCovered(method: Method): boolean {
   if (Reflect.getMetadata(NEST_METADATA.graphqlResolver, method) === 'Mutation') return true;
   const route = has(NEST_METADATA.path) && !has(NEST_METADATA.sse);
   return route && CHANGING.has(Reflect.getMetadata(NEST_METADATA.method, method) as RequestMethod);
-}
-
-function methodsOf(prototype: object): Map<string | symbol, Method> {
-  const methods = new Map<string | symbol, Method>();
-  for (
-    let current = prototype;
-    current !== Object.prototype;
-    current = Object.getPrototypeOf(current) as object
-  ) {
-    for (const name of Reflect.ownKeys(current)) {
-      const value: unknown = Object.getOwnPropertyDescriptor(current, name)?.value;
-      if (name !== 'constructor' && typeof value === 'function' && !methods.has(name))
-        methods.set(name, value as Method);
-    }
-  }
-  return methods;
 }

@@ -1,0 +1,134 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  LEASE_MS,
+  Simulation,
+  STORAGE_TIMEOUT_MS,
+  WAIT_TIMEOUT_MS,
+  type Execution,
+  type SimulationPlan,
+} from '../../../../test/support/simulation.js';
+import { decodeResult } from './result.js';
+
+/** For a longer run: `SIM_SEEDS=2000 npm run jest -- engine-simulation`; for one seed of it: `SIM_FROM=1234 SIM_SEEDS=1`. */
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 12);
+const FROM = Number(process.env['SIM_FROM'] ?? 1);
+
+const RAIN: SimulationPlan = {
+  processes: 3,
+  keys: 20,
+  bursts: 120,
+  durationMs: 60_000,
+  weather: { delayMs: 60, lost: 0.03, answerLost: 0.03, slow: 0.04, never: 0, slowMs: 3000 },
+  disasters: false,
+};
+const STORM: SimulationPlan = {
+  ...RAIN,
+  weather: { delayMs: 150, lost: 0.06, answerLost: 0.06, slow: 0.05, never: 0.02, slowMs: 2 * LEASE_MS },
+  disasters: true,
+};
+
+describe('Engines over one storage, with random delays, lost answers and silence', () => {
+  for (const [name, plan] of Object.entries({ RAIN, STORM })) {
+    const what =
+      name === 'RAIN' ? 'hold the promise' : 'hold it through crashes, blocked loops, stops and outages';
+    it(`${what} (seeds ${FROM} to ${FROM + SEEDS - 1})`, async () => {
+      for (let seed = FROM; seed < FROM + SEEDS; seed += 1) {
+        const faults = await faultsOf(new Simulation(seed, plan));
+        if (faults.length > 0) throw new Error(`Seed ${seed} of ${name}:\n${faults.slice(0, 10).join('\n')}`);
+      }
+    }, 3_600_000);
+  }
+});
+
+async function faultsOf(simulation: Simulation): Promise<readonly string[]> {
+  const { faults } = simulation;
+  const unhandled = (error: unknown) => faults.push(`unhandled rejection: ${String(error)}`);
+  process.on('unhandledRejection', unhandled);
+  try {
+    await simulation.run();
+    for (const id of simulation.ids()) await checkKey(simulation, id);
+    checkTimes(simulation);
+    await checkNobodyBlocked(simulation);
+    const timers = await simulation.stopAll();
+    if (timers > 0) faults.push(`${timers} timers are left`);
+  } finally {
+    process.off('unhandledRejection', unhandled);
+  }
+  return faults;
+}
+
+async function checkKey(
+  { executions, answers, memory, faults, plan }: Simulation,
+  id: string,
+): Promise<void> {
+  const ours = executions.filter(({ request }) => request.id === id);
+  const stored = await memory.get(id);
+  const { meta, body } = stored?.result
+    ? decodeResult(stored.result)
+    : { meta: {} as Record<string, unknown>, body: undefined };
+  const recorded = ours.find(({ number }) => number === meta['number']);
+  const fault = (text: string) => faults.push(`${id}: ${text}`);
+
+  for (const { request, outcome } of answers) {
+    if (request.id !== id || outcome.kind !== 'replay') continue;
+    if (!body || Buffer.compare(outcome.result.body, body) !== 0)
+      fault('a replay differs from what is recorded');
+    if (request.fingerprint !== recorded?.request.fingerprint) fault('a replay went to another request');
+  }
+  for (const execution of ours) {
+    const { body: text, told, asked, beganAt } = execution;
+    if (told === 'recorded' && execution !== recorded) fault(`${text} was told that it is recorded`);
+    if (execution === recorded && asked !== 'complete') fault(`${text} is recorded and did not ask for it`);
+    if (beganAt > (recorded?.toldAt ?? Infinity)) fault(`${text} began after the outcome was recorded`);
+  }
+  checkAttempts(ours, fault, plan.disasters);
+  if (!plan.disasters && !ours.some(({ overtaken }) => overtaken)) checkRuns(ours, recorded, fault);
+}
+
+/** Every run that was not forgotten counts, and its steps and its fingerprint stay. */
+function checkAttempts(ours: readonly Execution[], fault: (text: string) => void, disasters: boolean): void {
+  ours.forEach(({ body, run, request }, index) => {
+    const kept = ours.slice(0, index).filter(({ asked }) => asked !== 'forget');
+    const exact = !disasters && run.previous !== 'expired';
+    if (run.attempt < kept.length + 1 || (exact && run.attempt !== kept.length + 1)) {
+      fault(`${body} is attempt ${run.attempt} after ${kept.length} others (${run.previous})`);
+    }
+    for (const earlier of kept) {
+      if (earlier.request.fingerprint !== request.fingerprint) fault(`${body} runs another request`);
+      const lost = earlier.saved.filter((step) => !run.steps.has(step));
+      if (lost.length > 0 && !earlier.overtaken) fault(`${body} does not know of ${lost.join()}`);
+    }
+  });
+}
+
+/** Without a lease that ran out: one run for each release, and one. */
+function checkRuns(
+  ours: readonly Execution[],
+  recorded: Execution | undefined,
+  fault: (text: string) => void,
+): void {
+  const last = ours.at(-1);
+  for (const execution of ours) {
+    const { body, asked, told } = execution;
+    if (asked === undefined) fault(`${body} never ended`);
+    if (told === 'superseded') fault(`${body} was superseded`);
+    if (execution !== last && asked === 'complete')
+      fault(`${last?.body} ran although ${body} had an outcome`);
+  }
+  if (last?.asked === 'complete' && recorded !== last) fault(`${last.body} is not recorded`);
+}
+
+function checkTimes({ answers, faults }: Simulation): void {
+  for (const { request, outcome, tookMs, undisturbed } of answers) {
+    const waiting = request.inFlight === 'wait' ? WAIT_TIMEOUT_MS : 0;
+    if (undisturbed && tookMs > waiting + 2 * STORAGE_TIMEOUT_MS)
+      faults.push(`${request.id}: ${request.inFlight} took ${tookMs} ms to be ${outcome.kind}`);
+  }
+}
+
+async function checkNobodyBlocked(simulation: Simulation): Promise<void> {
+  await simulation.clock.advance(LEASE_MS + STORAGE_TIMEOUT_MS);
+  for (const [id, { kind }] of await simulation.askAgain()) {
+    if (kind !== 'run' && kind !== 'replay') simulation.faults.push(`${id} is blocked: ${kind}`);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Framing } from './recorded-response.js';
+
+/** What somebody has written to a response that is held back, and how: it goes out in the same framing. */
+export class HeldBody {
+  framing: Framing = 'none';
+  bytes = 0;
+  private chunks: Buffer[] = [];
+
+  /** The head was written by itself, or more may come: from here on nobody knows the length. */
+  inPieces(): void {
+    this.framing = 'pieces';
+  }
+
+  add(chunk: unknown, encoding: unknown): void {
+    const buffer =
+      typeof chunk === 'string'
+        ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+        : // A copy: the writer may use its buffer again once the write is "done".
+          Buffer.from(chunk as Uint8Array);
+    this.chunks.push(buffer);
+    this.bytes += buffer.length;
+    if (this.framing === 'none') this.framing = 'whole';
+  }
+
+  content(): Buffer {
+    return Buffer.concat(this.chunks);
+  }
+
+  take(): Buffer {
+    const content = this.content();
+    this.chunks = [];
+    this.bytes = 0;
+    return content;
+  }
+}

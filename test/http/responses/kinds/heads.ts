@@ -1,0 +1,301 @@
+import {
+  Controller,
+  Delete,
+  Get,
+  Head,
+  Header,
+  HttpCode,
+  Patch,
+  Post,
+  Put,
+  Redirect,
+  Res,
+} from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
+import { Once } from '../handler-runs.js';
+import type { Group } from '../kind.js';
+import { runsAgain } from '../retries.js';
+
+/** What Express' response and Fastify's reply have in common. */
+interface AnyResponse {
+  header(name: string, value: string | readonly string[]): unknown;
+  status(code: number): unknown;
+  removeHeader(name: string): unknown;
+  readonly raw?: ServerResponse;
+}
+
+@Controller('heads')
+class HeadsController {
+  @Post('code')
+  @HttpCode(202)
+  @Once()
+  code() {
+    return { accepted: true };
+  }
+
+  @Post('code-below')
+  @Once()
+  @HttpCode(203)
+  codeBelow() {
+    return { above: 'or below' };
+  }
+
+  @Post('status')
+  @Once()
+  status(@Res({ passthrough: true }) response: AnyResponse) {
+    response.status(206);
+    return { set: 'by the handler' };
+  }
+
+  @Post('no-content')
+  @HttpCode(204)
+  @Once()
+  noContent(): void {}
+
+  @Post('no-content-with-value')
+  @HttpCode(204)
+  @Once()
+  noContentWithValue() {
+    return { dropped: true };
+  }
+
+  @Post('empty')
+  @HttpCode(200)
+  @Once()
+  empty(): void {}
+
+  @Post('static')
+  @Header('Cache-Control', 'no-store')
+  @Header('X-Mixed-CASE', 'Kept')
+  @Once()
+  static() {
+    return { headers: 'by decorator' };
+  }
+
+  @Post('dynamic')
+  @Once()
+  dynamic(@Res({ passthrough: true }) response: AnyResponse) {
+    response.header('Location', '/orders/1');
+    response.header('ETag', '"v1"');
+    response.header('X-Empty', '');
+    return { id: 1 };
+  }
+
+  @Post('several')
+  @Once()
+  several(@Res({ passthrough: true }) response: AnyResponse) {
+    response.header('Link', ['</a>; rel="next"', '</b>; rel="prev"']);
+    return {};
+  }
+
+  @Post('cookies')
+  @Once()
+  cookies(@Res({ passthrough: true }) response: AnyResponse) {
+    response.header('Set-Cookie', ['session=1; HttpOnly', 'theme=dark']);
+    return { signedIn: true };
+  }
+
+  @Post('cors')
+  @Once()
+  cors(@Res({ passthrough: true }) response: AnyResponse) {
+    response.header('Access-Control-Allow-Origin', 'https://first.example');
+    response.header('X-RateLimit-Remaining', '9');
+    return {};
+  }
+
+  @Post('type')
+  @Header('Content-Type', 'text/csv')
+  @Once()
+  type() {
+    return 'a;b\n1;2\n';
+  }
+
+  @Post('vendor-json')
+  @Header('Content-Type', 'application/vnd.orders+json')
+  @Once()
+  vendorJson() {
+    return { vendor: true };
+  }
+
+  @Post('type-alone')
+  @Header('Content-Type', 'text/csv')
+  @HttpCode(200)
+  @Once()
+  typeAlone(): void {}
+
+  @Post('removed')
+  @Header('X-Stage', 'draft')
+  @Once()
+  removed(@Res({ passthrough: true }) response: AnyResponse) {
+    response.removeHeader('X-Stage');
+    response.removeHeader('X-Powered-By');
+    return {};
+  }
+
+  @Post('invalid')
+  @Once()
+  invalid(@Res({ passthrough: true }) response: AnyResponse) {
+    response.header('X-Name', 'snow ☃');
+    return { created: true };
+  }
+
+  @Post('moved')
+  @Redirect('/elsewhere', 303)
+  @Once()
+  moved(): void {}
+
+  @Post('moved-dynamically')
+  @Redirect('/elsewhere')
+  @Once()
+  movedDynamically() {
+    return { url: '/orders/1?a=%20b', statusCode: 307 };
+  }
+
+  @Put('any/:id')
+  @Once()
+  put() {
+    return { put: true };
+  }
+
+  @Patch('any/:id')
+  @Once()
+  patch() {
+    return { patched: true };
+  }
+
+  @Delete('any/:id')
+  @HttpCode(204)
+  @Once()
+  delete(): void {}
+
+  @Delete('told/:id')
+  @Once()
+  deleteTold() {
+    return { deleted: true };
+  }
+
+  @Get('read')
+  @Once()
+  get() {
+    return { once: true };
+  }
+
+  @Head('head')
+  @Header('X-Count', '3')
+  @Once()
+  head(): void {}
+}
+
+export const heads: Group = {
+  title: 'Status, headers and methods',
+  controllers: [HeadsController],
+  kinds: [
+    { name: 'a status of @HttpCode()', path: '/heads/code', status: 202, answers: '{"accepted":true}' },
+    { name: 'a status of @HttpCode() below @Idempotent()', path: '/heads/code-below', status: 203 },
+    { name: 'a status that the handler sets', path: '/heads/status', status: 206 },
+    {
+      name: '204',
+      path: '/heads/no-content',
+      status: 204,
+      answers: '',
+      has: { 'content-length': undefined, 'content-type': undefined },
+    },
+    {
+      name: '204 of a handler that returns a value',
+      path: '/heads/no-content-with-value',
+      status: 204,
+      answers: '',
+    },
+    { name: '200 with an empty body', path: '/heads/empty', status: 200, answers: '' },
+    {
+      name: 'headers of @Header()',
+      path: '/heads/static',
+      status: 201,
+      has: { 'cache-control': 'no-store', 'x-mixed-case': 'Kept' },
+    },
+    {
+      name: 'headers that the handler sets: Location, ETag, an empty one',
+      path: '/heads/dynamic',
+      status: 201,
+      has: { location: '/orders/1', etag: '"v1"', 'x-empty': '' },
+    },
+    {
+      name: 'several values of one header',
+      path: '/heads/several',
+      status: 201,
+      has: { link: '</a>; rel="next", </b>; rel="prev"' },
+    },
+    {
+      name: 'Set-Cookie, which goes out with the first answer alone,',
+      path: '/heads/cookies',
+      status: 201,
+      has: { 'set-cookie': 'session=1; HttpOnly, theme=dark' },
+    },
+    {
+      name: 'headers of CORS and rate limits, which go out with the first answer alone,',
+      path: '/heads/cors',
+      status: 201,
+      has: { 'access-control-allow-origin': 'https://first.example', 'x-ratelimit-remaining': '9' },
+      leftOut: ['x-ratelimit-remaining'],
+    },
+    {
+      name: 'a Content-Type of its own',
+      path: '/heads/type',
+      status: 201,
+      has: { 'content-type': /^text\/csv/ },
+    },
+    {
+      name: "a vendor's JSON type",
+      path: '/heads/vendor-json',
+      status: 201,
+      answers: '{"vendor":true}',
+      has: { 'content-type': /^application\/vnd\.orders\+json/ },
+    },
+    { name: 'a Content-Type without a body', path: '/heads/type-alone', status: 200, answers: '' },
+    {
+      name: 'headers that the handler takes away',
+      path: '/heads/removed',
+      status: 201,
+      has: { 'x-stage': undefined, 'x-powered-by': undefined },
+    },
+    {
+      name: 'a header that Express refuses to set',
+      path: '/heads/invalid',
+      status: 500,
+      on: 'express',
+      retry: runsAgain,
+    },
+    {
+      name: '@Redirect() to a fixed place',
+      path: '/heads/moved',
+      status: 303,
+      has: { location: '/elsewhere' },
+    },
+    {
+      name: '@Redirect() to a place that the handler names',
+      path: '/heads/moved-dynamically',
+      status: 307,
+      has: { location: '/orders/1?a=%20b' },
+    },
+    { name: 'PUT', method: 'PUT', path: '/heads/any/1', status: 200, answers: '{"put":true}' },
+    { name: 'PATCH', method: 'PATCH', path: '/heads/any/1', status: 200, answers: '{"patched":true}' },
+    { name: 'DELETE with 204', method: 'DELETE', path: '/heads/any/1', status: 204, answers: '' },
+    {
+      name: 'DELETE with a body',
+      method: 'DELETE',
+      path: '/heads/told/1',
+      status: 200,
+      answers: '{"deleted":true}',
+    },
+    { name: 'GET on a route that is decorated itself', method: 'GET', path: '/heads/read', status: 200 },
+    { name: 'HEAD on a GET route', method: 'HEAD', path: '/heads/read', status: 200, answers: '' },
+    {
+      name: 'HEAD on a route of its own',
+      method: 'HEAD',
+      path: '/heads/head',
+      status: 200,
+      answers: '',
+      has: { 'x-count': '3' },
+    },
+  ],
+};

@@ -1,0 +1,313 @@
+import {
+  BadRequestException,
+  ClassSerializerInterceptor,
+  Controller,
+  ConflictException,
+  Post,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { Exclude, Expose } from 'class-transformer';
+import { catchError, map, Observable, of, switchMap, throwError, toArray } from 'rxjs';
+import { Global, Outside } from '../around.js';
+import { Once } from '../handler-runs.js';
+import type { Group } from '../kind.js';
+import { leavesTheKeyFree, runsAgain } from '../retries.js';
+
+class User {
+  readonly id = 1;
+  @Exclude() readonly password = 'secret';
+  readonly createdAt = new Date(0);
+
+  @Expose()
+  get name(): string {
+    return 'Änne';
+  }
+}
+
+const serializer = new ClassSerializerInterceptor(new Reflector());
+
+/** An interceptor in one line. */
+function around(
+  intercept: (next: CallHandler, context: ExecutionContext) => Observable<unknown>,
+): NestInterceptor {
+  return { intercept: (context, next) => intercept(next, context) };
+}
+
+const envelope = (name: string) => around((next) => next.handle().pipe(map((data) => ({ [name]: data }))));
+const headerOf = (name: string) =>
+  around((next, context) => {
+    const response = context.switchToHttp().getResponse<{ header(name: string, value: string): unknown }>();
+    return next.handle().pipe(
+      map((value) => {
+        response.header(name, 'set');
+        return value;
+      }),
+    );
+  });
+const refusing = around((next, context) => {
+  const { body } = context.switchToHttp().getRequest<{ body: { token?: string } }>();
+  return body.token === 'right'
+    ? next.handle()
+    : throwError(() => new BadRequestException('the token is wrong'));
+});
+
+@Controller('around')
+class InterceptorsController {
+  @Post('serializer-outside')
+  @Outside(serializer)
+  @Once()
+  serializerOutside() {
+    return new User();
+  }
+
+  @Post('serializer-global')
+  @Global(serializer)
+  @Once()
+  serializerGlobal() {
+    return [new User()];
+  }
+
+  @Post('serializer-inside')
+  @UseInterceptors(serializer)
+  @Once()
+  serializerInside() {
+    return new User();
+  }
+
+  @Post('envelope-outside')
+  @Outside(envelope('data'))
+  @Once()
+  envelopeOutside() {
+    return { id: 1 };
+  }
+
+  @Post('envelope-inside')
+  @UseInterceptors(envelope('data'))
+  @Once()
+  envelopeInside() {
+    return { id: 1 };
+  }
+
+  @Post('envelopes')
+  @Outside(envelope('outside'))
+  @Global(envelope('global'))
+  @UseInterceptors(envelope('inside'))
+  @Once()
+  envelopes() {
+    return 'value';
+  }
+
+  @Post('headers')
+  @Outside(headerOf('x-outside'))
+  @UseInterceptors(headerOf('x-inside'))
+  @Once()
+  headers() {
+    return {};
+  }
+
+  @Post('emissions')
+  @UseInterceptors(around((next) => next.handle().pipe(toArray())))
+  @Once()
+  emissions() {
+    return of(1, 2, 3);
+  }
+
+  @Post('no-emission')
+  @UseInterceptors(around((next) => next.handle().pipe(toArray())))
+  @Once()
+  noEmission() {
+    return of();
+  }
+
+  @Post('empty-observable')
+  @Once()
+  emptyObservable() {
+    return of();
+  }
+
+  @Post('answered-inside')
+  @UseInterceptors(around(() => of({ from: 'a cache' })))
+  @Once()
+  answeredInside() {
+    return { never: true };
+  }
+
+  @Post('refused-inside')
+  @UseInterceptors(refusing)
+  @Once()
+  refusedInside() {
+    return { token: 'right' };
+  }
+
+  @Post('failing-inside')
+  @UseInterceptors(
+    around((next) =>
+      next.handle().pipe(
+        map(() => {
+          throw new Error('after the handler');
+        }),
+      ),
+    ),
+  )
+  @Once()
+  failingInside() {
+    return {};
+  }
+
+  @Post('failing-outside')
+  @Outside(around((next) => next.handle().pipe(switchMap(() => throwError(() => new Error('after us'))))))
+  @Once()
+  failingOutside() {
+    return {};
+  }
+
+  @Post('unserializable')
+  @Once()
+  unserializable() {
+    return { price: 10n };
+  }
+
+  @Post('cyclic')
+  @Once()
+  cyclic() {
+    const order: Record<string, unknown> = { id: 1 };
+    order['self'] = order;
+    return order;
+  }
+
+  @Post('catching-inside')
+  @UseInterceptors(around((next) => next.handle().pipe(catchError(() => of({ caught: 'inside' })))))
+  @Once()
+  catchingInside() {
+    throw new Error('nobody sees it');
+  }
+
+  @Post('catching-outside')
+  @Outside(
+    around((next) =>
+      next.handle().pipe(
+        catchError((error: unknown) => {
+          if (error instanceof ConflictException) return of({ caught: 'outside' });
+          throw error;
+        }),
+      ),
+    ),
+  )
+  @Once()
+  catchingOutside() {
+    throw new ConflictException('nobody sees it');
+  }
+
+  @Post('demanding-outside')
+  @Outside(around((next) => next.handle().pipe(map((value) => ({ upper: (value as string).toUpperCase() })))))
+  @Once()
+  demandingOutside() {
+    return 'text';
+  }
+}
+
+const SERIALIZED = '{"id":1,"createdAt":"1970-01-01T00:00:00.000Z","name":"Änne"}';
+
+export const interceptors: Group = {
+  title: 'Interceptors around the handler',
+  controllers: [InterceptorsController],
+  kinds: [
+    {
+      name: 'an entity with @Exclude() behind a serializer registered before ours',
+      path: '/around/serializer-outside',
+      status: 201,
+      answers: SERIALIZED,
+    },
+    {
+      name: 'an entity behind a serializer of app.useGlobalInterceptors()',
+      path: '/around/serializer-global',
+      status: 201,
+      answers: `[${SERIALIZED}]`,
+    },
+    {
+      name: 'an entity behind a serializer of the route',
+      path: '/around/serializer-inside',
+      status: 201,
+      answers: SERIALIZED,
+    },
+    {
+      name: 'an envelope outside',
+      path: '/around/envelope-outside',
+      status: 201,
+      answers: '{"data":{"id":1}}',
+    },
+    {
+      name: 'an envelope inside',
+      path: '/around/envelope-inside',
+      status: 201,
+      answers: '{"data":{"id":1}}',
+    },
+    {
+      name: 'envelopes outside, global and inside',
+      path: '/around/envelopes',
+      status: 201,
+      answers: '{"outside":{"global":{"inside":"value"}}}',
+    },
+    {
+      name: 'headers of interceptors',
+      path: '/around/headers',
+      status: 201,
+      has: { 'x-outside': 'set', 'x-inside': 'set' },
+    },
+    {
+      name: 'an Observable whose emissions an interceptor collects',
+      path: '/around/emissions',
+      status: 201,
+      answers: '[1,2,3]',
+    },
+    {
+      name: 'an Observable without emissions that an interceptor collects',
+      path: '/around/no-emission',
+      status: 201,
+      answers: '[]',
+    },
+    { name: 'an Observable without emissions', path: '/around/empty-observable', status: 500 },
+    {
+      name: 'the answer of an interceptor in the place of the handler',
+      path: '/around/answered-inside',
+      status: 201,
+      answers: '{"from":"a cache"}',
+      runs: 0,
+    },
+    {
+      name: 'the refusal of an interceptor before the handler',
+      path: '/around/refused-inside',
+      status: 400,
+      runs: 0,
+      retry: leavesTheKeyFree({ body: { token: 'right' } }),
+    },
+    { name: 'the failure of an interceptor after the handler', path: '/around/failing-inside', status: 500 },
+    { name: 'the failure of an outer interceptor', path: '/around/failing-outside', status: 500 },
+    {
+      name: 'an error that an inner interceptor turns into an answer',
+      path: '/around/catching-inside',
+      status: 201,
+      answers: '{"caught":"inside"}',
+      retry: runsAgain,
+    },
+    {
+      name: 'an error that an outer interceptor turns into an answer',
+      path: '/around/catching-outside',
+      status: 201,
+      answers: '{"caught":"outside"}',
+      retry: runsAgain,
+    },
+    { name: 'a value that JSON does not know', path: '/around/unserializable', status: 500 },
+    { name: 'a value with a cycle', path: '/around/cyclic', status: 500 },
+    {
+      name: 'the demands of an outer interceptor, which sees nothing on a replay',
+      path: '/around/demanding-outside',
+      status: 201,
+      answers: '{"upper":"TEXT"}',
+    },
+  ],
+};

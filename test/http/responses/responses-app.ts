@@ -1,0 +1,98 @@
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import type { INestApplication, Type } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import fastifyCompress from '@fastify/compress';
+import compression from 'compression';
+import { once } from 'node:events';
+import { Agent, type Server, type ServerResponse } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { IdempotencyModule, type IdempotencyStorage } from 'nestjs-idempotent';
+import { startApp, type Platform } from '../../support/apps.js';
+import { ChosenGlobal, ChosenOutside } from './around.js';
+import { send, sendAndLeave } from './http-client.js';
+import type { Kind, Trial, TrialRequest } from './kind.js';
+
+export interface ResponsesApp {
+  trial(kind: Kind): Trial;
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly platform: Platform;
+  readonly compressed: boolean;
+  readonly storage: IdempotencyStorage;
+  readonly controllers: readonly Type[];
+}
+
+/** An app with all kinds of responses, registered and configured as users do. */
+export async function startResponsesApp(options: AppOptions): Promise<ResponsesApp> {
+  const { platform, compressed, storage, controllers } = options;
+  const module = {
+    imports: [
+      IdempotencyModule.forRoot({
+        namespace: `responses-${platform}-${compressed ? 'compressed' : 'plain'}`,
+        storage,
+        // Without a key a route answers as if it were not protected: what the first answer is compared with.
+        required: false,
+      }),
+    ],
+    controllers: [...controllers],
+    providers: [{ provide: APP_INTERCEPTOR, useClass: ChosenOutside }],
+  };
+  const running = await startApp(platform, module, async (app) => {
+    app.useGlobalInterceptors(new ChosenGlobal());
+    if (compressed) await compress(app, platform);
+  });
+  const agent = new Agent({ keepAlive: true });
+  const server = running.app.getHttpServer() as Server;
+  const clientGone = async () => {
+    const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
+    await once(response, 'close');
+  };
+  return {
+    trial: (kind) => ({ ...trialOn(options, running.url, agent, kind), clientGone }),
+    async close() {
+      agent.destroy();
+      await running.close();
+    },
+  };
+}
+
+async function compress(app: INestApplication, platform: Platform): Promise<void> {
+  if (platform === 'express') app.use(compression({ threshold: 0 }));
+  else await (app as NestFastifyApplication).register(fastifyCompress, { threshold: 0 });
+}
+
+const ENCODINGS = { gzip: 'gzip', br: 'br', none: undefined } as const;
+const WITHOUT_BODY = new Set(['GET', 'HEAD']);
+
+function trialOn(
+  { platform, compressed }: AppOptions,
+  origin: string,
+  agent: Agent,
+  kind: Kind,
+): Omit<Trial, 'clientGone'> {
+  const key = randomUUID();
+  const method = kind.method ?? 'POST';
+  const request = (changes: TrialRequest = {}) => {
+    const encoding = ENCODINGS[changes.accept ?? (compressed ? 'gzip' : 'none')];
+    return {
+      method,
+      path: kind.path,
+      body: 'body' in changes ? changes.body : (kind.body ?? (WITHOUT_BODY.has(method) ? undefined : {})),
+      headers: {
+        ...kind.headers,
+        ...changes.headers,
+        ...(changes.key === false ? {} : { 'idempotency-key': key }),
+        ...(encoding === undefined ? {} : { 'accept-encoding': encoding }),
+      },
+    };
+  };
+  return {
+    kind,
+    platform,
+    compressed,
+    send: (changes) => send(origin, agent, request(changes)),
+    sendAndLeave: () => sendAndLeave(origin, agent, request()),
+  };
+}
