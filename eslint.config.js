@@ -1,6 +1,6 @@
 import tseslint from 'typescript-eslint';
 
-/** Which layer may import what (docs/architecture in CONTRIBUTING.md). Arrows point inwards: everything may know `core`. */
+/** Which layer may import what (the Layers section of CONTRIBUTING.md). Arrows point inwards: everything may know `core`. */
 const frameworks = ['@nestjs/*', 'rxjs', 'rxjs/*', 'express', 'fastify'];
 const databases = ['redis', '@redis/*', 'ioredis', 'typeorm', 'typeorm/*', 'pg', 'mysql2'];
 const network = ['node:http', 'node:http2', 'node:https', 'node:net', 'http', 'https', 'net'];

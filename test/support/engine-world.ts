@@ -10,8 +10,8 @@ import type { StoredResult } from '../../libs/idempotency/src/core/result.js';
 import type { Run } from '../../libs/idempotency/src/core/run.js';
 import { FakeClock } from '../../libs/idempotency/src/testing/fake-clock.js';
 import {
-  FaultyStorage,
   faultyStorage,
+  type FaultyStorage,
   type StorageMethod,
 } from '../../libs/idempotency/src/testing/faulty-storage.js';
 import { seededRandomness } from '../../libs/idempotency/src/testing/seeded-randomness.js';

@@ -57,7 +57,7 @@ export class EventLoop {
     return new Promise((resolve, reject) => {
       call.then(
         (value) => this.arrive(() => resolve(value)),
-        (error: unknown) => this.arrive(() => reject(error as Error)),
+        (error: unknown) => this.arrive(() => reject(error)),
       );
     });
   }
