@@ -1,5 +1,7 @@
+import { ConflictException } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { memoryStorage } from 'nestjs-idempotent';
+import { FakeClock, MemoryStorage } from 'nestjs-idempotent/testing';
 import { platforms, start } from './support/apps.js';
 import { countingHandler, ordersController } from './support/orders.controller.js';
 import { expectHttpDate, expectReplayOf, send } from './support/requests.js';
@@ -46,7 +48,6 @@ describe.each(platforms)('what the client sees on %s', (platform) => {
   });
 
   it('is the same refusal again for a 4xx that the handler threw', async () => {
-    const { ConflictException } = await import('@nestjs/common');
     let runs = 0;
     const handler = () => {
       throw new ConflictException(`sold out ${(runs += 1)}`);
@@ -79,7 +80,6 @@ describe.each(platforms)('what the client sees on %s', (platform) => {
   });
 
   it('runs again once the record has expired', async () => {
-    const { FakeClock, MemoryStorage } = await import('nestjs-idempotent/testing');
     const clock = new FakeClock();
     const handler = countingHandler();
     const controllers = [ordersController(handler, { ttl: '1h' })];

@@ -105,6 +105,11 @@ describe('an app does not boot with options that are not what they should be:', 
       /messageKey\('id'\) reads a message, and this is a route\. Use bodyKey\('id'\)/,
     ],
     [
+      '`key` of messages alone for a route that has none of its own',
+      () => withRoute({}, { key: [messageKey('id')] }),
+      /messageKey\('id'\) reads a message, and this is a route/,
+    ],
+    [
       '`required` as a text',
       () => withRoute({ required: 'yes' }),
       /`required` is 'yes'; it must be true or false/,
@@ -238,7 +243,9 @@ describe('an app does not boot with options that are not what they should be:', 
     expect(await mistakeOf(app)).toMatch(sentence);
   });
 
-  it('but it does with `transactional: false`, and with a waitTimeout of the module', async () => {
-    await boot(withRoute({ transactional: false }, { waitTimeout: '1s' }));
+  it('but it does with `transactional: false`, a waitTimeout of the module, and a list of keys for routes and messages', async () => {
+    const key = [headerKey('Idempotency-Key'), messageKey('id')];
+
+    await boot(withRoute({ transactional: false }, { waitTimeout: '1s', key }));
   });
 });

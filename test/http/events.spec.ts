@@ -59,6 +59,25 @@ describe('what happens', () => {
   });
 });
 
+describe.each(platforms)('the counters on %s', (platform) => {
+  it('tell what became of requests', async () => {
+    const app = await start(platform, { controllers: [ordersController(() => 'done')] });
+    const post = (key: string, body: object) => send(app, '/orders', { key, body });
+
+    await post('k', { a: 1 });
+    await post('k', { a: 1 });
+    await post('k', { a: 1 });
+    await post('k', { a: 2 });
+
+    expect(Object.fromEntries(app.app.get(IdempotencyService).counters())).toEqual({
+      claimed: 1,
+      completed: 1,
+      replayed: 2,
+      'key-reused': 1,
+    });
+  });
+});
+
 describe.each(platforms)('the log on %s', (platform) => {
   it('names operation, record and attempt of what goes wrong, and never a key, a body or a user', async () => {
     const lines: string[] = [];

@@ -1,4 +1,5 @@
 import { Body, Controller, Param, Post } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from '@jest/globals';
 import { bodyKey, headerKey, Idempotent, paramKey, type IdempotentOptions } from 'nestjs-idempotent';
 import { platforms, start } from './support/apps.js';
@@ -80,6 +81,25 @@ describe.each(platforms)('keys on %s', (platform) => {
 
     expectReplayOf(first, await send(app, '/orders', { key: '"K"', body }));
     expectReplayOf(quoted, await send(app, '/orders', { key: 'a "b" \\c', body }));
+  });
+
+  it('are found where a platform has its headers only by name', async () => {
+    const handler = countingHandler();
+    const app = await start(platform, {
+      controllers: [ordersController(handler)],
+      prepare: (nest) =>
+        void nest.use((request: IncomingMessage, _response: unknown, next: () => void) => {
+          // Node reads them from there, once.
+          expect(request.headers['idempotency-key']).toBe('k');
+          request.rawHeaders = [];
+          next();
+        }),
+    });
+
+    expectReplayOf(
+      await send(app, '/orders', { key: 'k', body }),
+      await send(app, '/orders', { key: 'k', body }),
+    );
   });
 
   it('differ by case', async () => {

@@ -161,34 +161,46 @@ describe.each(platforms)('IdempotencyModule on %s', (platform) => {
     expect(storage.calls('claim')).toEqual([]);
   });
 
-  it('runs handlers in the async context of outer interceptors', async () => {
-    const context = new AsyncLocalStorage<string>();
-    @Injectable()
-    class Outer implements NestInterceptor {
-      intercept(execution: ExecutionContext, next: CallHandler) {
-        const { headers } = execution.switchToHttp().getRequest<{ headers: Record<string, string> }>();
-        return new Observable((subscriber) => {
-          context.run(headers['x-trace'] ?? '', () => next.handle().subscribe(subscriber));
-        });
+  it.each<
+    [string, (context: AsyncLocalStorage<string>, trace: string, next: CallHandler) => Observable<unknown>]
+  >([
+    ['calls us', (context, trace, next) => context.run(trace, () => next.handle())],
+    [
+      'subscribes to us',
+      (context, trace, next) =>
+        new Observable((subscriber) => {
+          context.run(trace, () => next.handle().subscribe(subscriber));
+        }),
+    ],
+  ])(
+    'runs handlers and callbacks in the async context in which an outer interceptor %s',
+    async (_how, inContext) => {
+      const context = new AsyncLocalStorage<string>();
+      @Injectable()
+      class Outer implements NestInterceptor {
+        intercept(execution: ExecutionContext, next: CallHandler) {
+          const { headers } = execution.switchToHttp().getRequest<{ headers: Record<string, string> }>();
+          return inContext(context, headers['x-trace'] ?? '', next);
+        }
       }
-    }
-    const scopes: unknown[] = [];
-    const app = await start(platform, {
-      controllers: [ordersController(() => ({ trace: context.getStore() }))],
-      providers: [{ provide: APP_INTERCEPTOR, useClass: Outer }],
-      options: {
-        scope: () => {
-          scopes.push(context.getStore());
-          return 'user';
+      const scopes: unknown[] = [];
+      const app = await start(platform, {
+        controllers: [ordersController(() => ({ trace: context.getStore() }))],
+        providers: [{ provide: APP_INTERCEPTOR, useClass: Outer }],
+        options: {
+          scope: () => {
+            scopes.push(context.getStore());
+            return 'user';
+          },
         },
-      },
-    });
+      });
 
-    const answer = await send(app, '/orders', { key: 'k', body, headers: { 'X-Trace': 'trace-1' } });
+      const answer = await send(app, '/orders', { key: 'k', body, headers: { 'X-Trace': 'trace-1' } });
 
-    expect(answer.json).toEqual({ trace: 'trace-1' });
-    expect(scopes).toEqual(['trace-1']);
-  });
+      expect(answer.json).toEqual({ trace: 'trace-1' });
+      expect(scopes).toEqual(['trace-1']);
+    },
+  );
 
   it('starts and stops its storage with the app', async () => {
     class Connecting extends MemoryStorage {

@@ -5,11 +5,13 @@ import { Idempotent, IdempotencyService, memoryStorage, type IdempotencyEvent } 
 import { faultyStorage, Gate } from 'nestjs-idempotent/testing';
 import { once } from 'node:events';
 import { Agent, request, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { promisify } from 'node:util';
 import { platforms, start } from './support/apps.js';
 import { eventually } from './support/eventually.js';
 import { countingHandler, ordersController } from './support/orders.controller.js';
 import { send } from './support/requests.js';
+import { watchTimers } from './support/timers.js';
 
 const body = { sku: 'A-123' };
 
@@ -18,32 +20,6 @@ function resources(): Record<string, number> {
   const counted: Record<string, number> = {};
   for (const kind of process.getActiveResourcesInfo()) counted[kind] = (counted[kind] ?? 0) + 1;
   return counted;
-}
-
-/** Every timer that is set from now on, and whether it is still to fire. Also those that do not hold the process. */
-function watchTimers(): { pending(): number; stop(): void } {
-  const pending = new Set<unknown>();
-  const { setTimeout: realSet, clearTimeout: realClear } = globalThis;
-  globalThis.setTimeout = ((fn: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) => {
-    const timer = realSet(() => {
-      pending.delete(timer);
-      fn(...args);
-    }, ms);
-    // Ours are below this folder; the rest of the world has timers of its own.
-    if (new Error().stack?.includes('/libs/idempotency/src/')) pending.add(timer);
-    return timer;
-  }) as typeof setTimeout;
-  globalThis.clearTimeout = ((timer: NodeJS.Timeout) => {
-    pending.delete(timer);
-    realClear(timer);
-  }) as typeof clearTimeout;
-  return {
-    pending: () => pending.size,
-    stop: () => {
-      globalThis.setTimeout = realSet;
-      globalThis.clearTimeout = realClear;
-    },
-  };
 }
 
 /** Listeners that the library has set; node and the platform leave some of their own on a dead response. */
@@ -65,6 +41,12 @@ function sendToLeave({ url }: { url: string }): () => void {
   client.end(JSON.stringify(body));
   return () => client.destroy();
 }
+
+/** How many clients are connected to it. */
+const connectionsOf = (app: INestApplication): Promise<number> =>
+  promisify((done: (error: Error | null, count: number) => void) =>
+    (app.getHttpServer() as Server).getConnections(done),
+  )();
 
 /** How many records an app is claiming or running. */
 const runningIn = (app: INestApplication): number =>
@@ -171,6 +153,24 @@ describe.each(platforms)('nothing is left behind on %s', (platform) => {
     },
   );
 
+  it('by a client that leaves while the storage is asked: it is done once, and recorded', async () => {
+    const storage = faultyStorage(memoryStorage());
+    const handler = countingHandler();
+    const app = await start(platform, { controllers: [ordersController(handler)], options: { storage } });
+    const gate = storage.holdAnswer('claim');
+    const leave = sendToLeave(app);
+    await gate.reached();
+    leave();
+    gate.open();
+
+    await eventually(() => expect(storage.calls('complete')).toHaveLength(1));
+    await eventually(() => expect(runningIn(app.app)).toBe(0));
+
+    const retry = await send(app, '/orders', { key: 'k', body });
+    expect(retry.json).toEqual({ id: 'order-1' });
+    expect(retry.headers.get('idempotent-replayed')).toBe('true');
+  });
+
   it('on a connection that carries many requests: its socket has no more listeners after the last than after the first', async () => {
     const sockets = new Set<Socket>();
     const counts: number[] = [];
@@ -225,31 +225,42 @@ describe.each(platforms)('nothing is left behind on %s', (platform) => {
     expect((await send(other, '/orders', { key: 'k', body })).text).toBe(retry.text);
   });
 
-  it('when the app closes while a handler has settled that nobody will answer for: it is not run again', async () => {
-    const storage = memoryStorage();
-    const gate = new Gate();
-    let runs = 0;
-    @Controller('orders')
-    class Orders {
-      @Post()
-      @Idempotent()
-      async create(@Res() _response: unknown) {
-        runs += 1;
-        await gate.pass();
+  it.each(['the handler works', 'the storage is asked'])(
+    'when the app closes while a handler has settled that nobody will answer for, as its client left while %s: it is not run again',
+    async (when) => {
+      const storage = faultyStorage(memoryStorage());
+      const gate = new Gate();
+      let runs = 0;
+      @Controller('orders')
+      class Orders {
+        @Post()
+        @Idempotent()
+        async create(@Res() _response: unknown) {
+          runs += 1;
+          await gate.pass();
+        }
       }
-    }
-    const app = await start(platform, { controllers: [Orders], options: { storage } });
-    const leave = sendToLeave(app);
-    await gate.reached();
-    leave();
-    gate.open();
+      // Less than the second for which an answer may still come: closing does not wait for that.
+      const options = { storage, storageTimeout: '100ms' };
+      const app = await start(platform, { controllers: [Orders], options });
+      const claim = when === 'the storage is asked' ? storage.holdAnswer('claim') : undefined;
+      const leave = sendToLeave(app);
+      if (claim) {
+        await claim.reached();
+        leave();
+        await eventually(async () => expect(await connectionsOf(app.app)).toBe(0));
+        claim.open();
+      }
+      await gate.reached();
+      leave();
+      gate.open();
 
-    await app.close();
+      await app.close();
 
-    const other = await start(platform, { controllers: [Orders], options: { storage } });
-    expect((await send(other, '/orders', { key: 'k', body })).json).toMatchObject({
-      code: 'result-not-replayable',
-    });
-    expect(runs).toBe(1);
-  });
+      const other = await start(platform, { controllers: [Orders], options });
+      const retry = await send(other, '/orders', { key: 'k', body });
+      expect(retry.json).toMatchObject({ code: 'result-not-replayable' });
+      expect(runs).toBe(1);
+    },
+  );
 });

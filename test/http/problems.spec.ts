@@ -1,7 +1,7 @@
-import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, Controller, Logger, Post, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { describe, expect, it } from '@jest/globals';
-import { IdempotencyException } from 'nestjs-idempotent';
+import { Idempotent, IdempotencyException, IdempotencyService } from 'nestjs-idempotent';
 import { Gate } from 'nestjs-idempotent/testing';
 import { platforms, start } from './support/apps.js';
 import { countingHandler, ordersController } from './support/orders.controller.js';
@@ -67,6 +67,36 @@ describe.each(platforms)('problems on %s', (platform) => {
     expect(refused.headers.get('link')).toContain('#key-in-progress');
     gate.open();
     await first;
+  });
+
+  it.each([
+    ['in a plain route', (): MethodDecorator => () => {}],
+    ['in a decorated route, which does not keep them', () => Idempotent()],
+  ])('of `IdempotencyService.run()` %s have their headers too', async (_where, decorator) => {
+    const gate = new Gate();
+    @Controller('import')
+    class Import {
+      constructor(private readonly idempotency: IdempotencyService) {}
+      @Post()
+      @decorator()
+      async import() {
+        const { value } = await this.idempotency.run({ operation: 'import', key: 'nightly' }, () =>
+          gate.pass(),
+        );
+        return { imported: value ?? 'all' };
+      }
+    }
+    const app = await start(platform, { controllers: [Import] });
+    const first = send(app, '/import', { key: 'one' });
+    await gate.reached();
+
+    const refused = await send(app, '/import', { key: 'two' });
+
+    expectProblem(refused, 409, 'key-in-progress');
+    expect(retryAfter(refused)).toBeGreaterThanOrEqual(1);
+    gate.open();
+    expect((await first).json).toEqual({ imported: 'all' });
+    expect((await send(app, '/import', { key: 'two' })).json).toEqual({ imported: 'all' });
   });
 
   it('of ours are not logged as errors of the app, and say nothing of the key', async () => {

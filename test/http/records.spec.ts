@@ -109,14 +109,14 @@ describe('the operator’s view', () => {
 describe('IdempotencyService.resolve', () => {
   const abandoned = async () => {
     const clock = new FakeClock();
-    const storage = new MemoryStorage({ clock });
+    const storage = faultyStorage(new MemoryStorage({ clock }));
     const service = await startService({ storage, onAbandoned: 'refuse' });
     const dead = await startService({ storage });
     const gate = new Gate();
     const first = dead.run(job('k'), () => gate.pass());
     await gate.reached();
     await clock.advance(30_000);
-    return { service, id: service.recordId(job('k')), wake: () => (gate.open(), first) };
+    return { service, storage, id: service.recordId(job('k')), wake: () => (gate.open(), first) };
   };
 
   it('decides a job whose run ended without an outcome: by a value, or by another run', async () => {
@@ -147,5 +147,19 @@ describe('IdempotencyService.resolve', () => {
     await expect(service.resolve(id, 'rerun')).rejects.toThrow(/is completed; forget\(\) it first/);
     await expect(service.resolve(id, { status: 99 })).rejects.toThrow(/`status` is 99/);
     await expect(service.resolve(id, { value: new Date() })).rejects.toThrow(/`value` must be plain data/);
+  });
+
+  it('says so when the record goes away while it is decided', async () => {
+    const { service, id, storage, wake } = await abandoned();
+    const gate = storage.holdCall('complete');
+    const resolving = service.resolve(id, { value: 'done' });
+    await gate.reached();
+    await service.forget(id);
+    gate.open();
+
+    await expect(resolving).rejects.toThrow(
+      /was taken over or removed while it was resolved; look at it again/,
+    );
+    await wake();
   });
 });

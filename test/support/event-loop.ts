@@ -53,13 +53,12 @@ export class EventLoop {
   }
 
   /** The answer to a call, as code in this process sees it: later when it is blocked, never when it is dead. */
-  arrival<T>(call: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      call.then(
-        (value) => this.arrive(() => resolve(value)),
-        (error: unknown) => this.arrive(() => reject(error)),
-      );
-    });
+  async arrival<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } finally {
+      await this.turn();
+    }
   }
 
   /** A storage as the process sees it. */
@@ -79,9 +78,11 @@ export class EventLoop {
     };
   }
 
-  private arrive(answer: () => void): void {
-    if (this.state === 'runs') answer();
-    else if (this.state === 'blocked') this.answers.push(answer);
+  private turn(): Promise<void> {
+    if (this.state === 'runs') return Promise.resolve();
+    return new Promise((resolve) => {
+      if (this.state === 'blocked') this.answers.push(resolve);
+    });
   }
 
   private set(ms: number, fn: () => void): LoopTimer {

@@ -26,7 +26,10 @@ export class SimulatedNetwork {
   outage = false;
   /** Until when the storage keeps each owner's lease, as far as the network has seen. */
   readonly leaseUntil = new Map<string, number>();
+  /** Records that a question claimed once more after its run was released. An attempt may be missing there. */
+  readonly claimedAnew = new Set<string>();
   calls = 0;
+  private readonly attempts = new Map<string, number>();
   private underWay = 0;
 
   constructor(
@@ -48,7 +51,8 @@ export class SimulatedNetwork {
     return loop.through({
       name: 'simulated',
       shared: true,
-      claim: (id, request) => travel(async () => this.noteClaim(await storage.claim(id, request), request)),
+      claim: (id, request) =>
+        travel(async () => this.noteClaim(await storage.claim(id, request), id, request)),
       renew: (claims) =>
         travel(async () => {
           const outcomes = await storage.renew(claims);
@@ -106,9 +110,15 @@ export class SimulatedNetwork {
     return new Promise(() => undefined);
   }
 
-  private noteClaim(outcome: ClaimOutcome, terms: { ownerToken: string; leaseMs: number }): ClaimOutcome {
-    if (outcome.kind === 'claimed')
-      this.leaseUntil.set(terms.ownerToken, this.clock.monotonicMs() + terms.leaseMs);
+  private noteClaim(
+    outcome: ClaimOutcome,
+    id: string,
+    { ownerToken, leaseMs }: { ownerToken: string; leaseMs: number },
+  ): ClaimOutcome {
+    if (outcome.kind !== 'claimed') return outcome;
+    this.leaseUntil.set(ownerToken, this.clock.monotonicMs() + leaseMs);
+    if ((this.attempts.get(ownerToken) ?? outcome.attempt) !== outcome.attempt) this.claimedAnew.add(id);
+    this.attempts.set(ownerToken, outcome.attempt);
     return outcome;
   }
 

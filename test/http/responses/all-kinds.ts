@@ -1,11 +1,16 @@
 import type { Group } from './kind.js';
 import { bodies } from './kinds/bodies.js';
+import { departedClients } from './kinds/departed-clients.js';
 import { earlyAnswers } from './kinds/early-answers.js';
 import { errors } from './kinds/errors.js';
 import { expressAnswers } from './kinds/express-answers.js';
+import { expressRawAnswers } from './kinds/express-raw-answers.js';
 import { fastifyAnswers } from './kinds/fastify-answers.js';
+import { fastifyRawAnswers } from './kinds/fastify-raw-answers.js';
 import { heads } from './kinds/heads.js';
+import { interceptorAnswers } from './kinds/interceptor-answers.js';
 import { interceptors } from './kinds/interceptors.js';
+import { refusals } from './kinds/refusals.js';
 import { sizes } from './kinds/sizes.js';
 import { values } from './kinds/values.js';
 
@@ -15,9 +20,14 @@ export const groups: readonly Group[] = [
   heads,
   bodies,
   interceptors,
+  interceptorAnswers,
   errors,
+  refusals,
   expressAnswers,
+  expressRawAnswers,
   fastifyAnswers,
+  fastifyRawAnswers,
   earlyAnswers,
+  departedClients,
   sizes,
 ];

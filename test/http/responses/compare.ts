@@ -27,13 +27,14 @@ function comparable({ headers }: Received, isLeftOut: (name: string) => boolean)
   return lines.toSorted(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
 }
 
+const lineOf = ({ status, reason }: Received) => ({ status, reason });
 const belongsToExchange = (name: string) => OF_THE_EXCHANGE.has(name) || name.startsWith(OF_CORS);
 
 /** The first answer with a key is the very answer of the unprotected route, and says until when it is kept. */
 export function expectUntouched(bare: Received, first: Received): void {
   const isOurs = (name: string) => name === 'date' || name === 'idempotency-expires';
-  expect({ status: first.status, headers: comparable(first, isOurs), body: text(first) }).toEqual({
-    status: bare.status,
+  expect({ ...lineOf(first), headers: comparable(first, isOurs), body: text(first) }).toEqual({
+    ...lineOf(bare),
     headers: comparable(bare, isOurs),
     body: text(bare),
   });
@@ -43,8 +44,8 @@ export function expectUntouched(bare: Received, first: Received): void {
 /** The same answer, whether or not it is marked as replayed or kept. */
 export function expectSameAnswer(bare: Received, other: Received, leftOut: readonly string[] = []): void {
   const isLeftOut = (name: string) => belongsToExchange(name) || leftOut.includes(name);
-  expect({ status: other.status, headers: comparable(other, isLeftOut), body: text(other) }).toEqual({
-    status: bare.status,
+  expect({ ...lineOf(other), headers: comparable(other, isLeftOut), body: text(other) }).toEqual({
+    ...lineOf(bare),
     headers: comparable(bare, isLeftOut),
     body: text(bare),
   });
@@ -62,8 +63,8 @@ export function expectReplayOf(first: Received, replay: Received, terms: ReplayT
   for (const name of leftOut) expect([name, replay.header(name)]).toEqual([name, undefined]);
   const isLeftOut = (name: string) =>
     belongsToExchange(name) || leftOut.includes(name) || (negotiatedAnew && NEGOTIATED.has(name));
-  expect({ status: replay.status, headers: comparable(replay, isLeftOut), body: text(replay) }).toEqual({
-    status: first.status,
+  expect({ ...lineOf(replay), headers: comparable(replay, isLeftOut), body: text(replay) }).toEqual({
+    ...lineOf(first),
     headers: comparable(first, isLeftOut),
     body: text(first),
   });

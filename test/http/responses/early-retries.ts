@@ -16,13 +16,14 @@ import { afterTheRun, expectReplays } from './retries.js';
 const IN_TIME = { 'x-timeout': '20' };
 
 /** Something answers while the handler runs: that answer is not kept, and the handler's is when it comes. */
-export function answeredEarly(status: number): Retry {
+export function answeredEarly(status: number, { whileItRuns = true } = {}): Retry {
   return {
     does: `is kept when it comes, and not the ${status} that went out early`,
     word: "the handler's answer",
     async run(trial) {
       const bare = await answerWithoutKey(trial);
       await expectEarlyAnswer(trial, status);
+      if (whileItRuns) await expectInProgress(trial);
       gate.open();
       const first = await afterTheRun(trial);
       expectKept(first);
@@ -41,7 +42,10 @@ export function lostItsAnswer(resource: string, { byLeaving = false } = {}): Ret
     async run(trial) {
       await answerWithoutKey(trial);
       if (byLeaving) await leave(trial);
-      else await expectEarlyAnswer(trial, 408);
+      else {
+        await expectEarlyAnswer(trial, 408);
+        await expectInProgress(trial);
+      }
       gate.open();
       const again = await afterTheRun(trial);
       expectProblem(again, 409, 'result-not-replayable');
@@ -65,6 +69,20 @@ export const answeredTooEarly: Retry = {
     const first = await afterTheRun(trial);
     expectKept(first);
     expectAnswerOf(trial, first);
+    await expectReplays(trial, first);
+    expect(takeHandlerRuns()).toBe(1);
+  },
+};
+
+/** The interceptor that gave up asks again, and gets what the one run comes to. */
+export const askedAgain: Retry = {
+  does: 'is kept, and the handler runs once',
+  word: 'the same answer',
+  async run(trial) {
+    const bare = await answerWithoutKey(trial);
+    const first = await trial.send({ headers: IN_TIME });
+    expectKept(first);
+    expectSameAnswer(bare, first);
     await expectReplays(trial, first);
     expect(takeHandlerRuns()).toBe(1);
   },
@@ -102,6 +120,22 @@ export const leftByItsClientUnsent: Retry = {
   },
 };
 
+/** The handler has thrown, so it runs again. */
+export const failedForWantOfAClient: Retry = {
+  does: 'is not kept, so a retry runs the handler again',
+  word: 'runs again',
+  async run(trial) {
+    const bare = await answerWithoutKey(trial);
+    await leave(trial);
+    gate.open();
+    const first = await afterTheRun(trial);
+    expectKept(first);
+    expectSameAnswer(bare, first);
+    await expectReplays(trial, first);
+    expect(takeHandlerRuns()).toBe(2);
+  },
+};
+
 /** The client gets no whole answer, so it will ask again; the handler has done its work. */
 export function breaksOff(resource: string): Retry {
   return {
@@ -130,6 +164,9 @@ async function expectEarlyAnswer(trial: Trial, status: number): Promise<void> {
   const early = await trial.send({ headers: IN_TIME });
   expect(early.status).toBe(status);
   expectNotKept(early);
+}
+
+async function expectInProgress(trial: Trial): Promise<void> {
   const meanwhile = await trial.send();
   expectProblem(meanwhile, 409, 'key-in-progress');
   expect(Number(meanwhile.header('retry-after'))).toBeGreaterThanOrEqual(1);

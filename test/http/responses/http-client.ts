@@ -12,6 +12,7 @@ export interface Sent {
 /** An answer as it came over the wire. */
 export interface Received {
   readonly status: number;
+  readonly reason: string;
   /** Names in lower case, in the order in which they came; one pair per line of the head. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** `undefined` when there is none, joined by `, ` when there are several. */
@@ -53,7 +54,7 @@ function open(origin: string, agent: Agent, { method, path, headers = {}, body }
 }
 
 function received(response: IncomingMessage, bytes: Buffer): Received {
-  const { rawHeaders, statusCode = 0 } = response;
+  const { rawHeaders, statusCode = 0, statusMessage = '' } = response;
   const headers: [string, string][] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
     headers.push([rawHeaders[index]?.toLowerCase() ?? '', rawHeaders[index + 1] ?? '']);
@@ -62,7 +63,13 @@ function received(response: IncomingMessage, bytes: Buffer): Received {
     const values = headers.filter(([found]) => found === name).map(([, value]) => value);
     return values.length === 0 ? undefined : values.join(', ');
   };
-  return { status: statusCode, headers, header, body: decode(bytes, header('content-encoding')) };
+  return {
+    status: statusCode,
+    reason: statusMessage,
+    headers,
+    header,
+    body: decode(bytes, header('content-encoding')),
+  };
 }
 
 function decode(bytes: Buffer, encoding: string | undefined): Buffer {

@@ -1,5 +1,5 @@
 import { afterEach } from '@jest/globals';
-import type { INestApplicationContext } from '@nestjs/common';
+import { Logger, type INestApplicationContext } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   IdempotencyModule,
@@ -19,6 +19,7 @@ export async function stopServices(): Promise<void> {
 /** An application without any server: jobs need none. Closed after the test. */
 export async function startService(options: IdempotencyModuleOptions = {}): Promise<IdempotencyService> {
   const app = await Test.createTestingModule({ imports: [IdempotencyModule.forRoot(options)] }).compile();
+  Logger.overrideLogger(false);
   running.push(await app.init());
   return app.get(IdempotencyService);
 }

@@ -1,4 +1,4 @@
-import { promised, sleep, within, type Answer } from './bounded.js';
+import { sleep, within, type Answer } from './bounded.js';
 import { RecordUnreadableError } from './errors.js';
 import type { Claim, ClaimOutcome, ClaimRequest, IdempotencyStorage } from './idempotency-storage.js';
 import type { Clock, Randomness } from './ports.js';
@@ -20,8 +20,8 @@ export type ClaimAnswer =
       readonly claim: Claim;
       /** When the question was sent, by the monotonic clock: the lease counts from here at the earliest. */
       readonly sentAt: number;
-      /** Must be called when the run has ended: a question that is still on its way would claim for nobody. */
-      readonly over: () => void;
+      /** Must be called when the claim was released: a question that is still on its way would claim for nobody. */
+      readonly released: () => void;
     }
   | { readonly kind: 'refused'; readonly outcome: Refused }
   | { readonly kind: 'failed'; readonly error: unknown };
@@ -70,43 +70,34 @@ export class Claimer {
 
   private async askUntil(deadline: number, question: ClaimQuestion): Promise<ClaimAnswer> {
     const { id, storageTimeoutMs, ...terms } = question;
-    const { leaseMs } = terms;
     const claim: Claim = { id, ownerToken: this.randomness.uuid() };
-    const calls: Promise<Sent>[] = [];
-    const unanswered = new Set<Promise<Sent>>();
     const left = () => deadline - this.clock.monotonicMs();
-    const send = (): Promise<Sent> => {
-      const call = this.send(claim, terms);
-      calls.push(call);
-      unanswered.add(call);
-      const answered = () => unanswered.delete(call);
-      call.then(answered, answered);
-      return call;
-    };
-
-    let answer = await within(this.timers, left() / 2, send());
+    const calls = [this.send(claim, terms)];
+    let answer = await within(this.timers, left() / 2, firstOf(calls));
     if (answer.kind !== 'answered' && !isUnreadable(answer)) {
       if (answer.kind === 'failed') await sleep(this.timers, Math.min(PAUSE_MS, left() / 4));
-      answer = await within(this.timers, left(), firstOf([...unanswered, send()]));
+      calls.push(this.send(claim, terms));
+      answer = await within(this.timers, left(), firstOf(calls));
     }
 
-    const stray = { claim, leaseMs, storageTimeoutMs };
+    const giveUp = (given: readonly Promise<Sent>[]) =>
+      this.strays.add({ claim, calls: given, leaseMs: terms.leaseMs, storageTimeoutMs });
     if (answer.kind !== 'answered') {
       const error =
         answer.kind === 'failed'
           ? answer.error
           : new Error(`the storage \`${this.storage.name}\` did not answer within ${storageTimeoutMs} ms`);
       if (!isUnreadable(answer)) this.onFailure(id, error);
-      this.strays.add({ ...stray, calls });
+      giveUp(calls);
       return { kind: 'failed', error };
     }
-    const late = [...unanswered];
-    const over = () => {
-      if (late.length > 0) this.strays.add({ ...stray, calls: late });
-    };
     const { outcome, sentAt } = answer.value;
-    if (outcome.kind === 'claimed') return { kind: 'claimed', outcome, claim, sentAt, over };
-    over();
+    // The other question may have claimed after this answer was given, or will: nobody would know.
+    const released = () => {
+      if (calls.length > 1) giveUp(calls);
+    };
+    if (outcome.kind === 'claimed') return { kind: 'claimed', outcome, claim, sentAt, released };
+    if (outcome.kind !== 'completed') released();
     return { kind: 'refused', outcome };
   }
 
@@ -131,7 +122,9 @@ function isUnreadable(answer: Answer<unknown>): boolean {
   return answer.kind === 'failed' && answer.error instanceof RecordUnreadableError;
 }
 
-/** The first call that answers; when none does, the last failure. */
+/** The first call that answers; when all of them fail, the last failure. */
 function firstOf(calls: readonly Promise<Sent>[]): Promise<Sent> {
-  return Promise.any(calls).catch((error: AggregateError) => Promise.reject(error.errors.at(-1)));
+  return Promise.any(calls).catch(({ errors }: AggregateError) => {
+    throw errors.at(-1);
+  });
 }

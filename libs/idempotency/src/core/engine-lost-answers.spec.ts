@@ -258,6 +258,33 @@ describe('A claim whose answer is lost', () => {
       expect(textOf(await other.begin())).toBe('done');
     });
 
+    it('blocks nobody when it claimed after all and that answer was lost', async () => {
+      const theirs = await other.run();
+      const first = shop.storage.holdAnswer('claim');
+      const begun = shop.begin();
+      await world.clock.settle();
+      await theirs.release({ forget: false });
+      shop.storage.loseAnswer('claim');
+      await world.advance(SECOND / 2);
+      expect(await stored()).toMatchObject({ attempt: 2, released: false });
+      first.open();
+      expect(await begun).toMatchObject({ kind: 'in_progress' });
+      await world.clock.settle();
+      expect(await stored()).toMatchObject({ attempt: 1, released: true });
+    });
+
+    it('leaves a run that was superseded in the books, should its record come back to it', async () => {
+      const { gate, run } = await runWithQuestionUnderWay();
+      shop.storage.rejectNext('renew', Infinity);
+      await world.advance(USUAL.leaseMs);
+      const next = await other.run();
+      expect(await run.complete(result('done'), MINUTE)).toBe('superseded');
+      await next.release({ forget: true });
+      gate.open();
+      await world.advance(USUAL.leaseMs);
+      expect(await other.begin({ takeOver: false })).toEqual({ kind: 'abandoned' });
+    });
+
     it('blocks nobody when it arrives after the other run that it lost to was released', async () => {
       const theirs = await other.run();
       const gate = shop.storage.holdCall('claim');

@@ -41,7 +41,9 @@ export class ForeignRuns<T> {
     this.polls.set(id, poll);
     for (;;) {
       const left = until - this.clock.monotonicMs();
-      if (left > 0) await sleep(this.timers, Math.min(left, poll.nextPause(this.randomness)));
+      if (left > 0 && !this.timers.closed) {
+        await sleep(this.timers, Math.min(left, poll.nextPause(this.randomness)));
+      }
       if (left <= 0 || this.timers.closed) {
         if (!poll.handOver()) this.polls.delete(id);
         return 'timeout';

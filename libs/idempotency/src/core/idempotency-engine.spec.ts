@@ -30,7 +30,7 @@ describe('IdempotencyEngine', () => {
       const shop = world.process();
       const run = await shop.run({ ttlMs: MINUTE });
       expect(await run.complete(result('done'), MINUTE)).toBe('recorded');
-      expect(shop.engine.running).toBe(0);
+      expect([run.leaseConfirmed(), shop.engine.running]).toEqual([false, 0]);
       await world.advance(MINUTE - 1);
       expect(await shop.begin()).toEqual({ kind: 'replay', result: result('done'), expiresInMs: 1 });
       await world.advance(1);

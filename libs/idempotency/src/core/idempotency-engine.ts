@@ -1,14 +1,15 @@
-import { Deferred, within } from './bounded.js';
-import { Claimer, type Refused } from './claimer.js';
+import { within } from './bounded.js';
+import { Claimer } from './claimer.js';
 import type { EventListener, IdempotencyEventType } from './engine-events.js';
 import { RecordUnreadableError, StorageUnavailableError } from './errors.js';
 import { ForeignRuns } from './foreign-runs.js';
 import type { IdempotencyStorage } from './idempotency-storage.js';
 import { LeaseKeeper } from './lease-keeper.js';
+import { LocalRuns, type Led } from './local-runs.js';
 import type { Clock, Randomness, Timers } from './ports.js';
 import { operationOf } from './record-id.js';
 import { decodeResult, type StoredResult } from './result.js';
-import { Run, type RunTools } from './run.js';
+import type { Run, RunTools } from './run.js';
 import { TimerScope } from './timer-scope.js';
 
 export interface EngineOptions {
@@ -48,43 +49,31 @@ export type BeginOutcome =
   | { readonly kind: 'unavailable'; readonly error: unknown }
   | { readonly kind: 'unreadable'; readonly error: RecordUnreadableError };
 
-/** What asking the storage led to. `run`: the asker may run. `won_here`: somebody else in this process does. */
-type Led =
-  | { readonly kind: 'run'; readonly run: Run }
-  | { readonly kind: 'won_here' }
-  | { readonly kind: 'refused'; readonly outcome: Refused }
-  | { readonly kind: 'failed'; readonly error: unknown };
-
 /** Claim → run → complete or release, once per record, whoever asks and however often. Knows nothing of HTTP. */
 export class IdempotencyEngine {
-  /** Claims under way, by record id: whoever comes meanwhile shares the answer. */
-  private readonly claiming = new Map<string, Promise<Led>>();
-  /** The last run of each record in this process, until it is closed. */
-  private readonly runs = new Map<string, Run>();
+  private readonly local: LocalRuns;
   private readonly foreign: ForeignRuns<Led>;
   private readonly keeper: LeaseKeeper;
-  private readonly claimer: Claimer;
-  private readonly tools: RunTools;
   private readonly timers: TimerScope;
 
   constructor(private readonly options: EngineOptions) {
     const { storage, clock, randomness, storageTimeoutMs } = options;
     const timers = (this.timers = new TimerScope(options.timers));
-    this.foreign = new ForeignRuns(clock, timers, randomness);
     this.keeper = new LeaseKeeper(storage, clock, timers, storageTimeoutMs, (error) =>
       this.emit('storage-failed', '', '', error),
     );
-    this.claimer = new Claimer(storage, clock, timers, randomness, (id, error) =>
+    const claimer = new Claimer(storage, clock, timers, randomness, (id, error) =>
       this.emit('storage-failed', id, operationOf(id), error),
     );
     const emit: RunTools['emit'] = (type, run, error) =>
       this.emit(type, run.id, run.operation, error, run.attempt);
-    this.tools = { storage, clock, timers, randomness, keeper: this.keeper, emit };
+    this.local = new LocalRuns(claimer, { storage, clock, timers, randomness, keeper: this.keeper, emit });
+    this.foreign = new ForeignRuns(clock, timers, randomness);
   }
 
   /** How many records this process is claiming or running now. */
   get running(): number {
-    return this.claiming.size + this.runs.size;
+    return this.local.size;
   }
 
   /** Asks to run, and answers what the caller must do. Never rejects for what a storage does. */
@@ -102,8 +91,7 @@ export class IdempotencyEngine {
    */
   async stop(): Promise<void> {
     this.keeper.stop();
-    const open = [...this.runs.values()].map((run) => run.closed);
-    await within(this.timers, this.options.storageTimeoutMs, Promise.all([this.claimer.settled(), ...open]));
+    await within(this.timers, this.options.storageTimeoutMs, this.local.closed());
     this.timers.close();
   }
 
@@ -111,10 +99,10 @@ export class IdempotencyEngine {
     if (this.timers.closed) return failure(new StorageUnavailableError('The application is shutting down.'));
     const until = this.now() + (request.inFlight === 'wait' ? request.waitTimeoutMs : 0);
     for (;;) {
-      const run = this.runs.get(request.id);
-      const outcome = run?.leaseConfirmed()
+      const run = this.local.confirmed(request.id);
+      const outcome = run
         ? await this.follow(run, request, until)
-        : await this.settle(await this.ask(request), request, until);
+        : await this.settle(await this.local.ask(request), request, until);
       if (outcome !== 'again') return outcome;
     }
   }
@@ -132,43 +120,6 @@ export class IdempotencyEngine {
     if (end.value.kind === 'ask again') return 'again';
     const { result, expiresAtMonotonicMs } = end.value;
     return replay(result, Math.max(0, expiresAtMonotonicMs - this.now()));
-  }
-
-  private ask(request: BeginRequest): Promise<Led> {
-    return this.claiming.get(request.id) ?? this.lead(request);
-  }
-
-  /** Asks the storage. A claim that is won becomes this process's run, and whoever comes meanwhile follows it. */
-  private async lead(request: BeginRequest): Promise<Led> {
-    const shared = new Deferred<Led>();
-    this.claiming.set(request.id, shared.promise);
-    const led = await this.claim(request);
-    this.claiming.delete(request.id);
-    shared.resolve(led.kind === 'run' ? { kind: 'won_here' } : led);
-    return led;
-  }
-
-  private async claim(request: BeginRequest): Promise<Led> {
-    const { id, fingerprint, leaseMs, storageTimeoutMs, ttlMs, operation } = request;
-    // A lease that ran out while its run goes on here is no crash, and this process must not take over from itself.
-    const goesOnHere = this.runs.get(id)?.mayBeOwner() === true;
-    const takeOver = request.takeOver && !goesOnHere;
-    const question = { id, fingerprint, leaseMs, keepMs: ttlMs, takeOver, storageTimeoutMs };
-    const answer = await this.claimer.ask(question);
-    if (answer.kind === 'refused' && answer.outcome.kind === 'abandoned' && goesOnHere) {
-      return { kind: 'refused', outcome: { kind: 'in_progress', fingerprint, leaseRemainingMs: 0 } };
-    }
-    if (answer.kind !== 'claimed') return answer;
-    const { claim, sentAt, outcome, over } = answer;
-    const run = new Run({ ...request, ...outcome, claim, sentAt }, this.tools);
-    this.runs.set(id, run);
-    void run.closed.then(() => {
-      if (this.runs.get(id) === run) this.runs.delete(id);
-      over();
-    });
-    const type = run.previous === 'expired' ? 'taken-over' : 'claimed';
-    this.emit(type, id, operation, undefined, run.attempt);
-    return { kind: 'run', run };
   }
 
   private async settle(led: Led, request: BeginRequest, until: number): Promise<BeginOutcome | 'again'> {
@@ -191,8 +142,8 @@ export class IdempotencyEngine {
 
   /** One look of the poll. */
   private async look(request: BeginRequest): Promise<Led | 'running'> {
-    if (this.runs.get(request.id)?.leaseConfirmed()) return { kind: 'won_here' };
-    const led = await this.ask(request);
+    if (this.local.confirmed(request.id)) return { kind: 'won_here' };
+    const led = await this.local.ask(request);
     const running =
       led.kind === 'refused' &&
       led.outcome.kind === 'in_progress' &&

@@ -75,7 +75,7 @@ export class LeaseKeeper {
       }
       if (ended) continue;
       // A call that hangs must leave the shortest lease a second chance.
-      patienceMs = Math.min(patienceMs, lease.leaseMs * RENEW_AFTER);
+      patienceMs = Math.min(patienceMs, Math.ceil(lease.leaseMs * RENEW_AFTER));
       if (dueAt <= now) anyDue = true;
       if (dueAt - lease.leaseMs * (RENEW_AFTER - GOES_ALONG_AFTER) <= now) due.push(lease);
     }
@@ -84,7 +84,6 @@ export class LeaseKeeper {
   }
 
   private scheduleNext(): void {
-    if (this.stopped) return;
     const now = this.clock.monotonicMs();
     let next = Infinity;
     for (const [lease, { dueAt }] of this.leases) {

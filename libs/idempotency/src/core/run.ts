@@ -19,6 +19,9 @@ export type RunEnd =
   /** Given up, or lost: whoever waits has to ask again. */
   | { readonly kind: 'ask again' };
 
+/** How a run was closed. `dropped`: the storage was never heard. */
+export type RunClose = 'completed' | 'released' | 'superseded' | 'dropped';
+
 /** What became of the outcome that was handed in, or of the wish to give up. */
 export type CompleteOutcome = 'recorded' | 'superseded' | 'unrecorded';
 export type ReleaseOutcome = 'released' | 'superseded' | 'unreleased';
@@ -57,7 +60,7 @@ export class Run implements Lease {
   readonly renewUntil: number;
   confirmedUntil: number;
   private readonly end = new Deferred<RunEnd>();
-  private readonly close = new Deferred<void>();
+  private readonly close = new Deferred<RunClose>();
   private readonly aborter = new AbortController();
   private ending = false;
   private settled = false;
@@ -109,7 +112,7 @@ export class Run implements Lease {
     return this.end.promise;
   }
   /** Resolves when the storage has heard of the end, or never will. */
-  get closed(): Promise<void> {
+  get closed(): Promise<RunClose> {
     return this.close.promise;
   }
 
@@ -226,13 +229,13 @@ export class Run implements Lease {
     if (this.settled) return;
     this.settled = true;
     this.tools.keeper.remove(this);
-    if (outcome === 'applied') this.tools.emit(event, this);
-    else if (outcome === 'lease_lost') {
-      this.tools.emit('superseded', this);
+    const close = outcome === 'applied' ? event : outcome === 'lease_lost' ? 'superseded' : 'dropped';
+    if (close !== 'dropped') this.tools.emit(close, this);
+    else if (event === 'completed') this.tools.emit('outcome-dropped', this);
+    if (close === 'superseded')
       this.aborter.abort(new Error('The lease of this operation is lost: another claim owns the record.'));
-    } else if (event === 'completed') this.tools.emit('outcome-dropped', this);
     this.end.resolve(outcome === 'applied' ? end() : ASK_AGAIN);
-    this.close.resolve();
+    this.close.resolve(close);
   }
 }
 

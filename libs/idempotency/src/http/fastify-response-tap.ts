@@ -1,5 +1,5 @@
-import { Readable } from 'node:stream';
-import { checkHeaders, discardedHeaders, headerList, removedHeaders } from './header-list.js';
+import type { Readable } from 'node:stream';
+import { checkHeaders, discardedHeaders, headerList, ownReason, removedHeaders } from './header-list.js';
 import type { Framing, HeaderList, RecordedResponse } from './recorded-response.js';
 import { bytesOf, isWebResponse, readableOf, readableOfPieces, resumed } from './payload.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
@@ -7,7 +7,7 @@ import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 /** The few things of a Fastify reply that we use. */
 export interface FastifyReplyLike {
   statusCode: number;
-  readonly raw: { readonly destroyed: boolean };
+  readonly raw: { readonly destroyed: boolean; statusMessage: string };
   code(status: number): unknown;
   header(name: string, value: unknown): unknown;
   removeHeader(name: string): unknown;
@@ -108,6 +108,7 @@ export class FastifyResponseTap {
     const present = Object.keys(reply.getHeaders());
     for (const name of discardedHeaders(present, this.headersAtStart, recorded)) reply.removeHeader(name);
     reply.code(recorded.status);
+    reply.raw.statusMessage = recorded.reason as string;
     for (const [name, value] of [...recorded.headers, ...headers]) reply.header(name, value);
     if (recorded.framing === 'none') return null;
     const body = Buffer.from(recorded.body);
@@ -122,7 +123,8 @@ export class FastifyResponseTap {
       this.headersAtStart,
       headers.map(([name]) => name),
     );
-    return { status: reply.statusCode, headers, removed, framing };
+    const { statusCode: status, raw } = reply;
+    return { status, reason: ownReason(status, raw.statusMessage), headers, removed, framing };
   }
 
   private async ask(question: () => Promise<Verdict>): Promise<Verdict> {

@@ -1,18 +1,17 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import { belongsToExchange } from './replayable-headers.js';
 import type { HeaderList, HeaderValue, RecordedResponse } from './recorded-response.js';
 
 /** Headers as they go out: whatever was set becomes text there, so it is text in the record. */
 export function headerList(entries: Iterable<readonly [name: string, value: unknown]>): HeaderList {
   const list: [string, HeaderValue][] = [];
-  for (const [name, value] of entries) {
-    if (value === undefined) continue;
-    list.push([
-      name,
-      Array.isArray(value) ? value.map(String) : typeof value === 'number' ? value : String(value),
-    ]);
-  }
+  for (const [name, value] of entries) if (value !== undefined) list.push([name, asSent(value)]);
   return list;
+}
+
+function asSent(value: unknown): HeaderValue {
+  if (Array.isArray(value)) return value.map(String);
+  return typeof value === 'number' ? value : String(value);
 }
 
 /** What `writeHead` takes: an object, a flat array, or an array of pairs. Values of one name come together. */
@@ -36,6 +35,11 @@ export function writtenHeaders(headers: unknown): HeaderList {
       more.length === 0 ? first : [first, ...more].flat(),
     ]),
   );
+}
+
+/** The reason phrase, if it is not the one that node sends anyway. */
+export function ownReason(status: number, reason: string | undefined): string | undefined {
+  return reason === undefined || reason === '' || reason === STATUS_CODES[status] ? undefined : reason;
 }
 
 /** @throws TypeError as node does when it is about to send them */

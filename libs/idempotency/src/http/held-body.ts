@@ -22,14 +22,11 @@ export class HeldBody {
     if (this.framing === 'none') this.framing = 'whole';
   }
 
-  content(): Buffer {
-    return Buffer.concat(this.chunks);
-  }
-
   take(): Buffer {
-    const content = this.content();
+    const [first, ...more] = this.chunks;
+    const taken = first !== undefined && more.length === 0 ? first : Buffer.concat(this.chunks);
     this.chunks = [];
     this.bytes = 0;
-    return content;
+    return taken;
   }
 }

@@ -53,10 +53,7 @@ export class HttpExecution implements ResponseJudge {
   begin(): boolean {
     if (this.concluded) return false;
     // An interceptor may run the handler again after it threw.
-    if (this.phase !== 'not begun') {
-      this.settled = new Deferred();
-      this.chain = 'pending';
-    }
+    if (this.phase !== 'not begun') this.settled = new Deferred();
     this.phase = 'running';
     return true;
   }
@@ -73,6 +70,11 @@ export class HttpExecution implements ResponseJudge {
     this.error = error;
     this.forgetWhenReleased = !effect;
     this.handlerSettled();
+  }
+
+  /** Somebody subscribes to us: for the first time, or again after an error or a timeout. */
+  chainStarted(): void {
+    this.chain = 'pending';
   }
 
   /** The interceptors inside ours and the handler have produced a value. */
@@ -123,14 +125,13 @@ export class HttpExecution implements ResponseJudge {
 
   /** Whether something else answers in the place of a handler that runs, or whose outcome is not out yet. */
   private isEarlyAnswer(): boolean {
-    if (this.phase === 'not begun') return false;
-    if (this.chain === 'torn down') return true;
-    if (this.phase !== 'running') return false;
-    // A handler may answer by itself (`@Res()`) and work on.
+    const { phase, chain } = this;
     const { insideHandler, answersItself } = this.terms;
-    if (insideHandler()) return false;
-    // What it does in callbacks cannot always be told from what others do; but others come last.
-    return !answersItself || this.chain !== 'pending';
+    // A handler may answer by itself (`@Res()`) and work on.
+    if (phase === 'not begun' || (phase === 'running' && insideHandler())) return false;
+    if (chain === 'torn down') return true;
+    // What a handler does in callbacks cannot always be told from what others do; but others come last.
+    return phase === 'running' && (!answersItself || chain !== 'pending');
   }
 
   private async answeredEarly(): Promise<Verdict> {

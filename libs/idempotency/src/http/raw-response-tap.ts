@@ -1,25 +1,11 @@
 import type { ServerResponse } from 'node:http';
-import { discardedHeaders, headerList, removedHeaders, writtenHeaders } from './header-list.js';
+import { writtenHeaders } from './header-list.js';
 import { HeldBody } from './held-body.js';
-import type { Framing, HeaderList, RecordedResponse } from './recorded-response.js';
-import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
+import { RawResponse, type Method, type ResponseMethods } from './raw-response.js';
+import type { ResponseJudge, Verdict } from './response-tap.js';
 
 type WriteCallback = (error?: Error | null) => void;
-type Method = (...args: unknown[]) => unknown;
 type Listener = (...args: unknown[]) => void;
-
-const PATCHED = [
-  'writeHead',
-  'write',
-  'end',
-  'flushHeaders',
-  'setHeader',
-  'removeHeader',
-  'appendHeader',
-  'destroy',
-  'on',
-] as const;
-type Methods = Readonly<Record<(typeof PATCHED)[number], Method>>;
 
 /**
  * `holding`: bytes are kept back. `judging`: it has ended, or is too large, and the judge decides. `open`: all passes.
@@ -41,24 +27,23 @@ export class RawResponseTap {
   private deafAfter = false;
   private writerWaits = false;
   private readonly drainListeners: Listener[] = [];
-  private readonly original: Methods;
-  private readonly headersAtStart: ReadonlySet<string>;
+  private readonly raw: RawResponse;
 
   constructor(
     private readonly response: ServerResponse,
     private readonly judge: ResponseJudge,
     private readonly onFailure: (error: unknown) => void,
   ) {
-    this.headersAtStart = new Set(response.getHeaderNames());
-    this.original = Object.fromEntries(PATCHED.map((name) => [name, response[name]])) as unknown as Methods;
-    const ours: Methods = {
+    this.raw = new RawResponse(response);
+    const { setHeader, appendHeader, removeHeader } = this.raw.original;
+    const ours: ResponseMethods = {
       writeHead: this.writeHead as Method,
       write: this.write as Method,
       end: this.end as Method,
       flushHeaders: this.flushHeaders,
-      setHeader: this.unlessCommitted(this.original.setHeader),
-      appendHeader: this.unlessCommitted(this.original.appendHeader),
-      removeHeader: this.unlessCommitted(this.original.removeHeader),
+      setHeader: this.unlessCommitted(setHeader),
+      appendHeader: this.unlessCommitted(appendHeader),
+      removeHeader: this.unlessCommitted(removeHeader),
       destroy: this.destroy as Method,
       on: this.on as Method,
     };
@@ -76,21 +61,19 @@ export class RawResponseTap {
 
   private readonly writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
     if (this.mode === 'deaf') return this.response;
-    if (this.mode === 'open')
-      return this.original.writeHead.call(this.response, status, ...rest) as ServerResponse;
+    if (this.mode === 'open') return this.raw.call('writeHead', status, ...rest) as ServerResponse;
     if (this.committed) throw headersSent('write');
     this.response.statusCode = status;
     const [reason, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]];
     if (reason !== undefined) this.response.statusMessage = reason as string;
-    for (const [name, value] of writtenHeaders(headers))
-      this.original.setHeader.call(this.response, name, value);
+    for (const [name, value] of writtenHeaders(headers)) this.raw.call('setHeader', name, value);
     this.held.inPieces();
     this.committed = true;
     return this.response;
   };
 
   private readonly flushHeaders = (): void => {
-    if (this.mode === 'open') this.original.flushHeaders.call(this.response);
+    if (this.mode === 'open') this.raw.call('flushHeaders');
     else if (this.mode !== 'deaf') {
       this.held.inPieces();
       this.committed = true;
@@ -102,8 +85,7 @@ export class RawResponseTap {
     encoding?: BufferEncoding | WriteCallback,
     callback?: WriteCallback,
   ): boolean => {
-    if (this.mode === 'open')
-      return this.original.write.call(this.response, chunk, encoding, callback) as boolean;
+    if (this.mode === 'open') return this.raw.call('write', chunk, encoding, callback) as boolean;
     const done = typeof encoding === 'function' ? encoding : callback;
     if (done) process.nextTick(done);
     if (this.mode === 'deaf') return true;
@@ -123,8 +105,9 @@ export class RawResponseTap {
     callback?: WriteCallback,
   ): ServerResponse => {
     if (this.mode === 'open') {
+      this.raw.call('end', chunk, encoding, callback);
       if (this.deafAfter) this.mode = 'deaf';
-      return this.original.end.call(this.response, chunk, encoding, callback) as ServerResponse;
+      return this.response;
     }
     const done = [chunk, encoding, callback].find((argument) => typeof argument === 'function') as
       WriteCallback | undefined;
@@ -145,7 +128,7 @@ export class RawResponseTap {
   private readonly destroy = (error?: Error): ServerResponse => {
     // A stream has failed that somebody was sending.
     if (this.mode === 'holding') this.judge.abandoned?.();
-    return this.original.destroy.call(this.response, error) as ServerResponse;
+    return this.raw.call('destroy', error) as ServerResponse;
   };
 
   private readonly on = (event: string | symbol, listener: Listener): ServerResponse => {
@@ -155,7 +138,7 @@ export class RawResponseTap {
       this.drainListeners.push(listener);
       return this.response;
     }
-    return this.original.on.call(this.response, event, listener) as ServerResponse;
+    return this.raw.call('on', event, listener) as ServerResponse;
   };
 
   private unlessCommitted(change: Method): Method {
@@ -168,13 +151,15 @@ export class RawResponseTap {
 
   private async finish(): Promise<void> {
     this.mode = 'judging';
-    const verdict = await this.ask(() => this.judge.ended(this.head(), this.held.content()));
+    const { framing } = this.held;
+    const body = this.held.take();
+    const verdict = await this.ask(() => this.judge.ended(this.raw.head(framing), body));
     this.pass();
     this.orDestroy(() => {
-      if (verdict.kind === 'replace') this.replace(verdict.response, verdict.headers);
+      if (verdict.kind === 'replace') this.raw.replace(verdict.response, verdict.headers);
       else {
-        this.addHeaders(verdict.headers);
-        this.endWith(this.held.take(), this.held.framing);
+        this.raw.addHeaders(verdict.headers);
+        this.raw.endWith(body, framing);
         if (verdict.deafAfter) this.mode = 'deaf';
       }
     });
@@ -182,13 +167,13 @@ export class RawResponseTap {
 
   private async overflow(): Promise<void> {
     this.mode = 'judging';
-    const verdict = await this.ask(() => this.judge.tooLarge(this.head()));
+    const verdict = await this.ask(() => this.judge.tooLarge(this.raw.head(this.held.framing)));
     this.pass();
     this.orDestroy(() => {
-      this.addHeaders(verdict.headers);
+      this.raw.addHeaders(verdict.headers);
       const deafAfter = verdict.kind === 'send' && verdict.deafAfter === true;
       if (this.ended) {
-        this.endWith(this.held.take(), this.held.framing);
+        this.raw.endWith(this.held.take(), this.held.framing);
         if (deafAfter) this.mode = 'deaf';
       } else {
         this.deafAfter = deafAfter;
@@ -198,11 +183,11 @@ export class RawResponseTap {
   }
 
   private goOnWriting(): void {
-    const { response, original, drainListeners } = this;
-    const hasRoom = original.write.call(response, this.held.take()) as boolean;
-    for (const listener of drainListeners) original.on.call(response, 'drain', listener);
+    const { raw, drainListeners } = this;
+    const hasRoom = raw.call('write', this.held.take()) as boolean;
+    for (const listener of drainListeners) raw.call('on', 'drain', listener);
     // Otherwise the drain of whoever is full now wakes them.
-    if (hasRoom && this.writerWaits) for (const listener of drainListeners) listener.call(response);
+    if (hasRoom && this.writerWaits) for (const listener of drainListeners) listener.call(this.response);
   }
 
   /** A judge that fails must not leave the client without an answer. */
@@ -229,42 +214,6 @@ export class RawResponseTap {
     this.mode = 'open';
     delete (this.response as { headersSent?: boolean }).headersSent;
     delete (this.response as { writableEnded?: boolean }).writableEnded;
-  }
-
-  private head(): ResponseHead {
-    const { response } = this;
-    const named = response as { getRawHeaderNames?: () => string[] };
-    const names = named.getRawHeaderNames?.() ?? response.getHeaderNames();
-    const headers = headerList(names.map((name) => [name, response.getHeader(name)]));
-    const removed = removedHeaders(this.headersAtStart, names);
-    return { status: response.statusCode, headers, removed, framing: this.held.framing };
-  }
-
-  /** The same framing as if nobody had held it. */
-  private endWith(body: Buffer, framing: Framing): void {
-    const { response, original } = this;
-    if (framing === 'whole') original.end.call(response, body);
-    else {
-      if (body.length > 0) original.write.call(response, body);
-      else if (framing === 'pieces') original.writeHead.call(response, response.statusCode);
-      original.end.call(response);
-    }
-  }
-
-  private replace(recorded: RecordedResponse, headers: HeaderList): void {
-    const { response } = this;
-    for (const name of discardedHeaders(response.getHeaderNames(), this.headersAtStart, recorded))
-      response.removeHeader(name);
-    response.statusCode = recorded.status;
-    // A phrase that belonged to the answer we throw away; node writes the right one.
-    response.statusMessage = undefined as unknown as string;
-    this.addHeaders([...recorded.headers, ...headers]);
-    this.endWith(Buffer.from(recorded.body), recorded.framing);
-  }
-
-  private addHeaders(headers: HeaderList): void {
-    if (this.response.headersSent) return;
-    for (const [name, value] of headers) this.original.setHeader.call(this.response, name, value);
   }
 }
 

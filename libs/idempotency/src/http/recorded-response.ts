@@ -16,6 +16,8 @@ export type Framing = 'none' | 'whole' | 'pieces';
 /** The response as it went out: what a replay sends again. */
 export interface RecordedResponse {
   readonly status: number;
+  /** A reason phrase of its own; absent when it is the one that everybody sends with this status. */
+  readonly reason?: string | undefined;
   readonly headers: HeaderList;
   /** Names of headers that an exchange begins with, and that the answer did not have any more. */
   readonly removed?: readonly string[];
@@ -30,16 +32,18 @@ export function responseToResult({ body, ...meta }: RecordedResponse): StoredRes
 
 /** @throws RecordUnreadableError when the head is not that of a recorded response */
 export function responseFromResult(result: StoredResult): RecordedResponse {
-  const { status, headers, removed = [], framing, resource } = result.meta;
+  const { status, reason, headers, removed = [], framing, resource } = result.meta;
   if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) {
     throw new RecordUnreadableError('its status is not one of HTTP');
   }
+  if (reason !== undefined && typeof reason !== 'string')
+    throw new RecordUnreadableError('its reason phrase is malformed');
   if (!Array.isArray(headers) || !headers.every(isHeader))
     throw new RecordUnreadableError('its headers are malformed');
   if (!isListOfStrings(removed)) throw new RecordUnreadableError('its removed headers are malformed');
   if (framing !== 'none' && framing !== 'whole' && framing !== 'pieces')
     throw new RecordUnreadableError('its framing is unknown');
-  return { status, headers, removed, body: result.body, framing, resource: resourceFrom(resource) };
+  return { status, reason, headers, removed, body: result.body, framing, resource: resourceFrom(resource) };
 }
 
 /** A resource in stored JSON, or undefined. */

@@ -3,6 +3,7 @@ import type { Framing, HeaderList, RecordedResponse } from './recorded-response.
 /** The status line and the headers as they are about to go out. */
 export interface ResponseHead {
   readonly status: number;
+  readonly reason?: string | undefined;
   readonly headers: HeaderList;
   /** Names of headers that were there before our turn, and that somebody has taken away since. */
   readonly removed: readonly string[];

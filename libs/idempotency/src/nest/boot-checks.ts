@@ -7,7 +7,7 @@ import { noOperation, PARAMETER_DECORATORS } from './decorators/operation-parame
 import { entriesOf, methodsOf, optionsOf } from './entries.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { isNamedKeySource, type KeySource } from './key-sources.js';
-import type { IdempotencyModuleOptions, IdempotentOptions } from './options.js';
+import type { IdempotencyModuleOptions, IdempotentOptions, OperationOptions } from './options.js';
 import { checkDecoratorOptionNames } from './resolve-options.js';
 import { NEST_METADATA, SKIPPED_METADATA } from './tokens.js';
 
@@ -44,12 +44,7 @@ export function checkMethod(
     );
   }
   checkBound(where, decorated, module);
-  const foreign = keysOf(options).find((source) => isNamedKeySource(source) && source.from === 'message');
-  if (isNamedKeySource(foreign)) {
-    throw new InvalidOptionsError(
-      `${where}: messageKey('${foreign.name}') reads a message, and this is a route. Use bodyKey('${foreign.name}').`,
-    );
-  }
+  checkRouteKeys(where, options, module);
   if (options.transactional !== undefined && options.transactional !== false) {
     throw new InvalidOptionsError(
       `${where}: \`transactional\` needs a storage that can commit the record with the handler's writes, and \`${storage.name}\` cannot do that in this version. Remove it, and let a unique constraint be the second line of defence.`,
@@ -77,8 +72,20 @@ export function checkParameters(modules: ModulesContainer): void {
   }
 }
 
-function keysOf({ key }: IdempotentOptions): readonly (KeySource | undefined)[] {
+function keysOf({ key }: OperationOptions): readonly (KeySource | undefined)[] {
   return (Array.isArray(key) ? key : [key]) as readonly (KeySource | undefined)[];
+}
+
+/** A list of the module may hold keys of messages for consumers; a route's own may not, and neither may be all there is. */
+function checkRouteKeys(where: string, options: IdempotentOptions, module: IdempotencyModuleOptions): void {
+  const isMessageKey = (source: unknown) => isNamedKeySource(source) && source.from === 'message';
+  const keys = keysOf(options.key === undefined ? module : options);
+  const foreign =
+    options.key === undefined && !keys.every(isMessageKey) ? undefined : keys.find(isMessageKey);
+  if (!isNamedKeySource(foreign)) return;
+  throw new InvalidOptionsError(
+    `${where}: messageKey('${foreign.name}') reads a message, and this is a route. Use bodyKey('${foreign.name}').`,
+  );
 }
 
 /** Without the global interceptor all hangs on the one that the decorator binds, which is metadata of the function. */

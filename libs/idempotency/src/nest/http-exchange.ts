@@ -6,10 +6,9 @@ import { recordId } from '../core/record-id.js';
 import { withoutRun, type Answer, type Exchange } from './exchange.js';
 import type { HandlerPlan } from './handler-plan.js';
 import { replayAnswer } from './http-replay.js';
-import { httpRequestOf, isAnswered, setHeaders } from './http-request.js';
+import { httpRequestOf, isAnswered } from './http-request.js';
 import { runAnswer } from './http-run.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
-import { IdempotencyException } from './problems.js';
 import { fingerprintFor, findKey, keyPlaces, readKey, scopeOf } from './request-identity.js';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'SEARCH', 'QUERY']);
@@ -47,8 +46,6 @@ async function answer(exchange: Exchange, next: CallHandler, subscriber: Subscri
     }
     given(next).subscribe(subscriber);
   } catch (error) {
-    // On the response before any filter sees it: a filter may reshape the body, the headers stay.
-    if (error instanceof IdempotencyException) setHeaders(request, error.headers);
     subscriber.error(error);
   }
 }

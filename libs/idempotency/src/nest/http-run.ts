@@ -4,10 +4,10 @@ import type { Run } from '../core/run.js';
 import { HttpExecution } from '../http/http-execution.js';
 import { lateOutcomeIn, type HandlerValue, type LateOutcome } from '../http/late-outcome.js';
 import { inside, sendInItsPlace, tapResponse, type Answer, type Exchange } from './exchange.js';
-import { setHeaders } from './http-request.js';
 import { RunningOperation } from './idempotent-operation.js';
 import { runningExecution } from './running-execution.js';
 import { settle, shown } from './settle.js';
+import { guarded } from './user-callbacks.js';
 
 /** Runs the handler and records what goes out. */
 export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
@@ -15,6 +15,7 @@ export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
   const late = lateOutcome(exchange, run);
   const execution = new HttpExecution({
     ...plan.options,
+    ...guarded(plan.options, runtime),
     run,
     clock: runtime.clock,
     timers: runtime.timers,
@@ -85,9 +86,7 @@ async function recover(exchange: Exchange, operation: RunningOperation): Promise
     throw new NotBegun(error);
   }
   if (earlier === undefined && onAbandoned === 'refuse') {
-    const problem = exchange.runtime.problems.outcomeUnknown();
-    setHeaders(exchange.request, problem.headers);
-    throw new NotBegun(problem);
+    throw new NotBegun(exchange.runtime.problems.outcomeUnknown());
   }
   return earlier;
 }
@@ -112,6 +111,7 @@ function describeError(error: unknown): { status: number; response: string | obj
 /** Tells the execution how the chain inside our interceptor ends. */
 function watch(chain: Observable<unknown>, execution: HttpExecution): Observable<unknown> {
   return new Observable((subscriber) => {
+    execution.chainStarted();
     const subscription = chain.subscribe({
       next: (value) => {
         execution.chainEnded('value');

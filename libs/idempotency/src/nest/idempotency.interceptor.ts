@@ -11,6 +11,7 @@ import type { Observable } from 'rxjs';
 import { missingModule } from './missing-module.js';
 import { protect } from './http-exchange.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
+import { problemHeaders } from './problem-headers.js';
 import { runningExecution } from './running-execution.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
 
@@ -30,7 +31,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (runtime === undefined || plan === undefined || context.getType() !== 'http') return next.handle();
     // The global one and that of the decorator see the same execution: the outer has it in hand.
     const inHand = runningExecution.getStore()?.context === context;
-    return inHand ? next.handle() : protect(runtime, plan, context, next);
+    if (inHand) return next.handle();
+    return protect(runtime, plan, context, next).pipe(problemHeaders(context));
   }
 }
 
@@ -42,6 +44,9 @@ export class GlobalIdempotencyInterceptor extends IdempotencyInterceptor {
   }
 
   override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    return this.shared.options.interceptor === 'decorated' ? next.handle() : super.intercept(context, next);
+    const { options, plans } = this.shared;
+    if (options.interceptor === 'decorated' || context.getType() !== 'http') return next.handle();
+    const isDecorated = plans.get(context.getClass(), context.getHandler()) !== undefined;
+    return isDecorated ? super.intercept(context, next) : next.handle().pipe(problemHeaders(context));
   }
 }

@@ -67,11 +67,14 @@ export class IdempotencyModule
 
   async onModuleInit(): Promise<void> {
     const { runtime } = this;
-    const adapter = this.adapterHost.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
-    if (adapter !== undefined) refuseHttp2(adapter);
-    if (adapter !== undefined) runtime.reply = (response, value) => void adapter.reply(response, value);
+    // Applications without a server, and those of messages alone, have none.
+    const adapter = this.adapterHost.httpAdapter as HttpAdapterHost['httpAdapter'] | null | undefined;
+    if (adapter) {
+      refuseHttp2(adapter);
+      runtime.reply = (response, value) => void adapter.reply(response, value);
+    }
     this.makePlans();
-    if (adapter?.getType() === 'fastify') installFastifyHook(adapter.getInstance(), runtime);
+    if (adapter && adapter.getType() === 'fastify') installFastifyHook(adapter.getInstance(), runtime);
     await runtime.storage.start?.(this.host());
   }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { TooDeepError } from '../core/canonical-json.js';
 import { fingerprintOf, NO_FINGERPRINT } from '../core/fingerprint.js';
 import { keyProblem } from '../core/key.js';
@@ -24,6 +25,7 @@ function placeOf(source: KeySource): string {
 /** What a request needs to send, in words for the client. */
 export function keyPlaces(sources: readonly KeySource[]): string {
   return sources
+    .filter((source) => typeof source === 'function' || source.from !== 'message')
     .map((source) => {
       if (typeof source === 'function') return 'an idempotency key';
       return source.from === 'header' ? `an ${source.name} header` : placeOf(source);
@@ -99,7 +101,7 @@ export function readKey({ where, found }: FoundKey, exchange: Exchange, scope: s
 function lookUp(source: NamedKeySource, request: HttpRequest): HeaderKey {
   switch (source.from) {
     case 'header':
-      return keyFromHeader(request.rawRequest.rawHeaders, source.name);
+      return keyFromHeader(headersOnTheWire(request.rawRequest), source.name);
     case 'param':
       return keyFromValue(memberAt(request.params, source.name));
     case 'body':
@@ -107,6 +109,14 @@ function lookUp(source: NamedKeySource, request: HttpRequest): HeaderKey {
     case 'message': // of a list that the module sets for messages too
       return { kind: 'absent' };
   }
+}
+
+/** As they were sent, one by one. Adapters of serverless platforms and mocks only have them joined by name. */
+function headersOnTheWire({ rawHeaders, headers }: Partial<IncomingMessage>): readonly string[] {
+  if (rawHeaders !== undefined && rawHeaders.length > 0) return rawHeaders;
+  return Object.entries(headers ?? {}).flatMap(([name, values]) =>
+    [values ?? []].flat().flatMap((value) => [name, value]),
+  );
 }
 
 function keyFromValue(value: unknown): HeaderKey {

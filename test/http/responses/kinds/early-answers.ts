@@ -1,25 +1,32 @@
 import {
   ConflictException,
   Controller,
-  HttpException,
   Post,
   RequestTimeoutException,
   Res,
-  StreamableFile,
   UseInterceptors,
   type CallHandler,
   type ExecutionContext,
   type NestInterceptor,
 } from '@nestjs/common';
 import { IdempotentOp, IdempotentOperation } from 'nestjs-idempotent';
-import { Readable } from 'node:stream';
-import { concat, defer, from, map, of, throwError, timeout, toArray, type Observable } from 'rxjs';
+import {
+  concatMap,
+  retry,
+  defer,
+  from,
+  map,
+  of,
+  throwError,
+  timeout,
+  toArray,
+  type Observable,
+} from 'rxjs';
 import { Outside } from '../around.js';
 import {
   answeredEarly,
   answeredTooEarly,
-  leftByItsClient,
-  leftByItsClientUnsent,
+  askedAgain,
   lostItsAnswer,
 } from '../early-retries.js';
 import { gate, Once } from '../handler-runs.js';
@@ -49,8 +56,17 @@ function limiting(otherwise: () => Observable<unknown>): NestInterceptor {
 const limited = limiting(() => throwError(() => new RequestTimeoutException()));
 const limitedKindly = limiting(() => of({ fallback: true }));
 
-const collecting: NestInterceptor = {
-  intercept: (_context, next) => next.handle().pipe(toArray()),
+/** Asks again and again, and lets the handler go on when it has done so once. */
+const limitedAndAskedAgain: NestInterceptor = {
+  async intercept(context, next) {
+    const answer = await limited.intercept(context, next);
+    return answer.pipe(retry({ delay: () => of(gate.open()) }));
+  },
+};
+
+/** Works on after the handler. */
+const slow: NestInterceptor = {
+  intercept: (_context, next) => next.handle().pipe(concatMap((value) => gate.pass().then(() => value))),
 };
 
 class Order {
@@ -107,6 +123,22 @@ class EarlyAnswersController {
     return { charged: true };
   }
 
+  @Post('asked-again')
+  @Outside(limitedAndAskedAgain)
+  @Once()
+  async askedAgain() {
+    await gate.pass();
+    return { charged: true };
+  }
+
+  @Post('after-the-handler')
+  @Outside(limited)
+  @UseInterceptors(slow)
+  @Once()
+  afterTheHandler() {
+    return { charged: true };
+  }
+
   @Post('answering')
   @UseInterceptors(limited)
   @Once()
@@ -145,69 +177,6 @@ class EarlyAnswersController {
   })
   claiming() {
     return { charged: true };
-  }
-
-  @Post('left')
-  @Once()
-  async left() {
-    await gate.pass();
-    return { charged: true };
-  }
-
-  @Post('left-observable')
-  @Once()
-  leftObservable() {
-    return defer(() => from(gate.pass())).pipe(map(() => ({ charged: true })));
-  }
-
-  @Post('left-emissions')
-  @Once()
-  leftEmissions() {
-    const last = defer(() => from(gate.pass())).pipe(map(() => ({ emitted: 3 })));
-    return concat(of({ emitted: 1 }, { emitted: 2 }), last);
-  }
-
-  @Post('left-refused')
-  @Once()
-  async leftRefused() {
-    await gate.pass();
-    throw new HttpException({ code: 'NO' }, 422);
-  }
-
-  @Post('left-answering')
-  @Once()
-  async leftAnswering(@Res() response: AnyResponse) {
-    await gate.pass();
-    response.status(202).send({ sent: 'by the handler' });
-  }
-
-  @Post('left-collected')
-  @UseInterceptors(collecting)
-  @Once()
-  leftCollected() {
-    return concat(of(1, 2), defer(() => from(gate.pass())).pipe(map(() => 3)));
-  }
-
-  @Post('left-bytes')
-  @Once()
-  async leftBytes() {
-    await gate.pass();
-    return new StreamableFile(Buffer.from('nobody reads it'));
-  }
-
-  @Post('left-stream')
-  @Once()
-  async leftStream(@IdempotentOp() op: IdempotentOperation) {
-    op.setResource('order', 7);
-    await gate.pass();
-    return new StreamableFile(Readable.from(slowly('nobody ', 'reads it')));
-  }
-}
-
-async function* slowly(...parts: string[]): AsyncGenerator<string> {
-  for (const part of parts) {
-    await new Promise((resolve) => setImmediate(resolve));
-    yield part;
   }
 }
 
@@ -259,6 +228,20 @@ export const earlyAnswers: Group = {
       retry: answeredEarly(408),
     },
     {
+      name: 'the value of a handler behind a timeout outside that asks again',
+      path: '/early/asked-again',
+      status: 201,
+      answers: '{"charged":true}',
+      retry: askedAgain,
+    },
+    {
+      name: 'the value of a handler that has returned before a timeout outside',
+      path: '/early/after-the-handler',
+      status: 201,
+      answers: '{"charged":true}',
+      retry: answeredEarly(408, { whileItRuns: false }),
+    },
+    {
       name: 'the late answer of a handler itself, after a timeout inside,',
       path: '/early/answering',
       status: 201,
@@ -280,67 +263,11 @@ export const earlyAnswers: Group = {
       retry: lostItsAnswer('order 7'),
     },
     {
-      name: 'a timeout outside before the handler could begin',
+      name: 'an early 408 before the handler could begin',
       path: '/early/claiming',
       status: 201,
       answers: '{"charged":true}',
       retry: answeredTooEarly,
-    },
-    {
-      name: 'the value of a handler whose client is gone',
-      path: '/early/left',
-      status: 201,
-      answers: '{"charged":true}',
-      retry: leftByItsClient,
-    },
-    {
-      name: 'the Observable of a handler whose client is gone',
-      path: '/early/left-observable',
-      status: 201,
-      answers: '{"charged":true}',
-      retry: leftByItsClient,
-    },
-    {
-      name: 'several emissions of a handler whose client is gone',
-      path: '/early/left-emissions',
-      status: 201,
-      answers: '{"emitted":3}',
-      retry: leftByItsClientUnsent,
-    },
-    {
-      name: 'several emissions that an interceptor collects, whose client is gone,',
-      path: '/early/left-collected',
-      status: 201,
-      answers: '[1,2,3]',
-      retry: leftByItsClientUnsent,
-    },
-    {
-      name: 'the refusal of a handler whose client is gone',
-      path: '/early/left-refused',
-      status: 422,
-      answers: '{"code":"NO"}',
-      retry: leftByItsClient,
-    },
-    {
-      name: 'the own answer of a handler whose client is gone',
-      path: '/early/left-answering',
-      status: 202,
-      answers: '{"sent":"by the handler"}',
-      retry: leftByItsClient,
-    },
-    {
-      name: 'the bytes of a handler whose client is gone',
-      path: '/early/left-bytes',
-      status: 201,
-      answers: 'nobody reads it',
-      retry: leftByItsClient,
-    },
-    {
-      name: 'the stream of a handler whose client is gone, which Nest destroys,',
-      path: '/early/left-stream',
-      status: 201,
-      answers: 'nobody reads it',
-      retry: lostItsAnswer('order 7', { byLeaving: true }),
     },
   ],
 };

@@ -1,7 +1,6 @@
 import {
   BadGatewayException,
   BadRequestException,
-  Body,
   Catch,
   ConflictException,
   Controller,
@@ -9,12 +8,9 @@ import {
   HttpException,
   Injectable,
   NotFoundException,
-  ParseIntPipe,
   Post,
   RequestTimeoutException,
   Res,
-  UseFilters,
-  UseGuards,
   type ArgumentsHost,
   type CanActivate,
   type ExceptionFilter,
@@ -24,7 +20,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { throwError } from 'rxjs';
 import { Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
-import { leavesTheKeyFree, runsAgain } from '../retries.js';
+import { runsAgain } from '../retries.js';
 
 interface AnyResponse {
   header(name: string, value: string): unknown;
@@ -76,15 +72,6 @@ class ForgivingFilter extends Answering {
   }
 }
 Injectable()(ForgivingFilter);
-
-class PasswordGuard implements CanActivate {
-  canActivate(context: ExecutionContext): boolean {
-    return (
-      context.switchToHttp().getRequest<{ headers: Record<string, string> }>().headers['x-password'] ===
-      'open'
-    );
-  }
-}
 
 @Controller('errors')
 class ErrorsController {
@@ -184,27 +171,6 @@ class ErrorsController {
     throw 'a string';
   }
 
-  @Post('filtered')
-  @UseFilters(ConflictFilter)
-  @Once()
-  filtered() {
-    throw new OutOfStock('A-123');
-  }
-
-  @Post('filtered-to-503')
-  @UseFilters(UnavailableFilter)
-  @Once()
-  filteredTo503() {
-    throw new ConflictException('kept without the filter');
-  }
-
-  @Post('filtered-to-200')
-  @UseFilters(ForgivingFilter)
-  @Once()
-  filteredTo200() {
-    throw new ConflictException('kept without the filter');
-  }
-
   @Post('kept')
   @Once({ record: ({ status }) => (status === 503 ? 'keep' : 'release') })
   kept() {
@@ -216,30 +182,6 @@ class ErrorsController {
   released() {
     return { released: 'by `record`' };
   }
-
-  @Post('piped')
-  @Once()
-  piped(@Body('quantity', ParseIntPipe) quantity: number) {
-    return { quantity };
-  }
-
-  @Post('guarded')
-  @UseGuards(PasswordGuard)
-  @Once()
-  guarded() {
-    return { welcome: true };
-  }
-
-  @Post('thrown-by-parameter')
-  @Once()
-  thrownByParameter(@Body('sku', { transform: refuseUnknown }) sku: string) {
-    return { sku };
-  }
-}
-
-function refuseUnknown(value: unknown): unknown {
-  if (value === 'A-123') return value;
-  throw new BadRequestException(`${String(value)} is not known`);
 }
 
 export const errors: Group = {
@@ -283,49 +225,7 @@ export const errors: Group = {
     { name: 'an error of the http-errors package', path: '/errors/http-error', status: 404 },
     { name: 'a thrown object with a statusCode', path: '/errors/thrown-object', status: 402 },
     { name: 'a thrown string', path: '/errors/thrown-string', status: 500, retry: runsAgain },
-    {
-      name: 'an Error that a filter answers with 409, a header and a body of its own',
-      path: '/errors/filtered',
-      status: 409,
-      answers: '{"error":"A-123 is out of stock"}',
-      has: { 'x-filtered': 'OutOfStock' },
-    },
-    {
-      name: 'a 409 that a filter answers with 503',
-      path: '/errors/filtered-to-503',
-      status: 503,
-      retry: runsAgain,
-    },
-    {
-      name: 'a 409 that a filter answers with 200',
-      path: '/errors/filtered-to-200',
-      status: 200,
-      retry: runsAgain,
-    },
     { name: 'a 503 that `record` keeps', path: '/errors/kept', status: 503 },
     { name: 'a 201 that `record` releases', path: '/errors/released', status: 201, retry: runsAgain },
-    {
-      name: 'an error of a pipe',
-      path: '/errors/piped',
-      body: { quantity: 'many' },
-      status: 400,
-      runs: 0,
-      retry: leavesTheKeyFree({ body: { quantity: '2' } }),
-    },
-    {
-      name: "an error of a parameter's own pipe",
-      path: '/errors/thrown-by-parameter',
-      body: { sku: 'B' },
-      status: 400,
-      runs: 0,
-      retry: leavesTheKeyFree({ body: { sku: 'A-123' } }),
-    },
-    {
-      name: 'the refusal of a guard',
-      path: '/errors/guarded',
-      status: 403,
-      runs: 0,
-      retry: leavesTheKeyFree({ headers: { 'x-password': 'open' } }),
-    },
   ],
 };

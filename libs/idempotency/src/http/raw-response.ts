@@ -1,0 +1,75 @@
+import type { ServerResponse } from 'node:http';
+import { discardedHeaders, headerList, ownReason, removedHeaders } from './header-list.js';
+import type { Framing, HeaderList, RecordedResponse } from './recorded-response.js';
+import type { ResponseHead } from './response-tap.js';
+
+export type Method = (...args: unknown[]) => unknown;
+
+const METHODS = [
+  'writeHead',
+  'write',
+  'end',
+  'flushHeaders',
+  'setHeader',
+  'removeHeader',
+  'appendHeader',
+  'destroy',
+  'on',
+] as const;
+
+/** The methods of a response that a tap replaces. */
+export type ResponseMethods = Readonly<Record<(typeof METHODS)[number], Method>>;
+
+/** A raw response as it was before it was tapped: what lies below the tap. */
+export class RawResponse {
+  readonly original: ResponseMethods;
+  private readonly headersAtStart: ReadonlySet<string>;
+
+  constructor(readonly response: ServerResponse) {
+    this.original = Object.fromEntries(
+      METHODS.map((name) => [name, response[name]]),
+    ) as unknown as ResponseMethods;
+    this.headersAtStart = new Set(response.getHeaderNames());
+  }
+
+  call(name: keyof ResponseMethods, ...args: unknown[]): unknown {
+    return this.original[name].apply(this.response, args);
+  }
+
+  head(framing: Framing): ResponseHead {
+    const { response } = this;
+    const named = response as { getRawHeaderNames?: () => string[] };
+    const names = named.getRawHeaderNames?.() ?? response.getHeaderNames();
+    const headers = headerList(names.map((name) => [name, response.getHeader(name)]));
+    const { statusCode: status, statusMessage } = response;
+    const removed = removedHeaders(this.headersAtStart, names);
+    return { status, reason: ownReason(status, statusMessage), headers, removed, framing };
+  }
+
+  addHeaders(headers: HeaderList): void {
+    if (this.response.headersSent) return;
+    for (const [name, value] of headers) this.call('setHeader', name, value);
+  }
+
+  /** Ends it in the same framing as if nobody had held the body. */
+  endWith(body: Buffer, framing: Framing): void {
+    if (framing === 'whole') this.call('end', body);
+    else {
+      if (body.length > 0) this.call('write', body);
+      else if (framing === 'pieces') this.call('writeHead', this.response.statusCode);
+      this.call('end');
+    }
+  }
+
+  /** Sends a recorded response in the place of the one that was being made. */
+  replace(recorded: RecordedResponse, headers: HeaderList): void {
+    const { response } = this;
+    for (const name of discardedHeaders(response.getHeaderNames(), this.headersAtStart, recorded))
+      this.call('removeHeader', name);
+    response.statusCode = recorded.status;
+    // Undefined: node writes the usual one, and not that of the answer we throw away.
+    response.statusMessage = recorded.reason as string;
+    this.addHeaders([...recorded.headers, ...headers]);
+    this.endWith(Buffer.from(recorded.body), recorded.framing);
+  }
+}

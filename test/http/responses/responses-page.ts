@@ -1,0 +1,88 @@
+import type { Group, Kind } from './kind.js';
+import { platforms, type Platform } from '../../support/apps.js';
+import { replayed } from './retries.js';
+import { storageNames, type StorageName } from './storages.js';
+
+/** Where a kind was tried. */
+export interface Place {
+  readonly platform: Platform;
+  readonly compressed: boolean;
+  readonly storageName: StorageName;
+}
+
+/** What a run of the tests has shown. */
+export class Findings {
+  private readonly held = new Set<string>();
+
+  holds(kind: Kind, place: Place): void {
+    this.held.add(this.at(kind, place));
+  }
+
+  mark(kind: Kind, place: Place): '✓' | '✗' | '–' {
+    if (kind.on !== undefined && kind.on !== place.platform) return '–';
+    return this.held.has(this.at(kind, place)) ? '✓' : '✗';
+  }
+
+  private at({ name }: Kind, { platform, compressed, storageName }: Place): string {
+    return JSON.stringify([name, platform, compressed, storageName]);
+  }
+}
+
+const COLUMNS = platforms.flatMap((platform) =>
+  [false, true].map((compressed) => ({
+    title: `${platform === 'express' ? 'Express' : 'Fastify'}${compressed ? ', compressed' : ''}`,
+    platform,
+    compressed,
+  })),
+);
+
+const INTRODUCTION = `# Responses
+
+Every kind of response that the tests hold to one run and one answer. Each is asked for without a key, with a key, and
+with the same key again: the first answer has to be the very answer of the unprotected route, status, headers and bytes;
+the handler may run once; and a retry has to get what the second column says. With compression the retry comes from
+clients that accept gzip, Brotli and nothing, and the bytes are compared after decoding.
+
+Three marks stand for the storages ${storageNames.join(', ')}. ✓ holds, ✗ does not, – the platform does not know it.
+"Outside" is an interceptor that is registered before \`IdempotencyModule\`, "inside" one that is registered after it or
+on the route.
+
+The page is written by \`UPDATE_DOCS=1 npm run jest -- test/http/responses\`; a test fails when it says anything else than
+the tests show.
+`;
+
+const LIMITS = `## Where the promise ends
+
+- \`Set-Cookie\`, CORS and rate-limit headers, \`Date\` and hop-by-hop headers belong to one exchange: a replay has its own.
+- Trailers go out with the first answer alone.
+- A handler that fails because its client is gone (\`await pipeline(file, res)\` does) has thrown, so a retry runs it again.
+- What a handler does to the response after something else has answered (a header, a status, an answer of its own) is lost.
+  Its value is not: a retry gets it, unless JSON would not bring it back as it was.
+- What a handler with \`@Res()\` does after it has ended the response is waited for before the answer leaves; unless
+  somebody listens for the response's end, as \`await pipeline(file, res)\` does: then the answer is the outcome.
+- On Fastify, what is written to \`reply.raw\` passes by all hooks the first time, and a replay does not: it is compressed,
+  for example.
+`;
+
+/** docs/responses.md, formatted as prettier does. */
+export function renderPage(groups: readonly Group[], findings: Findings): string {
+  const sections = groups.map(({ title, kinds }) => `## ${title}\n\n${table(kinds, findings)}`);
+  return [INTRODUCTION, ...sections, LIMITS].join('\n');
+}
+
+function table(kinds: readonly Kind[], findings: Findings): string {
+  const head = ['Response', 'A retry gets', ...COLUMNS.map(({ title }) => title)];
+  const rows = kinds.map((kind) => [
+    kind.name.replace(/,$/, ''),
+    (kind.retry ?? replayed).word,
+    ...COLUMNS.map((column) =>
+      storageNames.map((storageName) => findings.mark(kind, { ...column, storageName })).join(' '),
+    ),
+  ]);
+  const widths = head.map((title, index) =>
+    Math.max(...[head, ...rows].map((row) => row[index]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join(' | ')} |\n`;
+  return line(head) + line(widths.map((width) => '-'.repeat(width))) + rows.map(line).join('');
+}
