@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
-import { memoryStorage } from 'nestjs-idempotent';
-import { FakeClock, faultyStorage, Gate, MemoryStorage } from 'nestjs-idempotent/testing';
+import { memoryStorage, type IdempotencyService } from 'nestjs-idempotent';
+import { FakeClock, faultyStorage, Gate, MemoryStorage, type StorageMethod } from 'nestjs-idempotent/testing';
 import { codeOf, job, startService } from './support/services.js';
 
 describe('IdempotencyService.run', () => {
@@ -176,5 +176,29 @@ describe('IdempotencyService.run', () => {
     await storage.complete(claim, Buffer.from('garbage'), 60_000);
 
     expect(await codeOf(service.run(job('k'), () => 'never'))).toBe('record-unreadable');
+  });
+});
+
+describe('an operator’s call while the storage does not answer', () => {
+  it.each<[StorageMethod, (service: IdempotencyService) => Promise<unknown>]>([
+    ['get', (service) => service.inspect('id')],
+    ['get', (service) => service.resolve('id', 'rerun')],
+    ['forget', (service) => service.forget('id')],
+  ])('ends with storage-unavailable within storageTimeout (%s)', async (method, call) => {
+    const storage = faultyStorage(memoryStorage());
+    const service = await startService({ storage, storageTimeout: '100ms' });
+    const held = storage.holdCall(method);
+
+    expect(await codeOf(call(service))).toBe('storage-unavailable');
+    held.open();
+  });
+
+  it('ends with storage-unavailable when the storage refuses', async () => {
+    const storage = faultyStorage(memoryStorage());
+    const service = await startService({ storage });
+    storage.rejectNext('get');
+    expect(await codeOf(service.inspect('id'))).toBe('storage-unavailable');
+    storage.rejectNext('purgeExpired');
+    expect(await codeOf(service.purgeExpired())).toBe('storage-unavailable');
   });
 });

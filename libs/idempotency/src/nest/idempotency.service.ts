@@ -9,6 +9,7 @@ import { operationPrefix, recordId } from '../core/record-id.js';
 import type { Resource } from '../http/recorded-response.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
+import { operatorCall } from './operator-call.js';
 import { runJob, type JobResult } from './job.js';
 import { checkOperation, oneOf } from './option-shapes.js';
 import { describeRecord, type IdempotencyRecordInfo } from './record-info.js';
@@ -92,7 +93,7 @@ export class IdempotencyService {
 
   /** The record as it is now; undefined when there is none. */
   async inspect(id: string): Promise<IdempotencyRecordInfo | undefined> {
-    const record = await this.runtime.storage.get(id);
+    const record = await operatorCall(this.runtime, () => this.runtime.storage.get(id));
     return record && describeRecord(record);
   }
 
@@ -104,8 +105,11 @@ export class IdempotencyService {
       ...(state === undefined ? {} : { state }),
       ...(olderThan === undefined ? {} : { minAgeMs: durationMs('olderThan', olderThan, Infinity) }),
     };
-    for await (const record of this.runtime.storage.find(query)) {
-      const info = describeRecord(record);
+    const records = this.runtime.storage.find(query)[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await operatorCall(this.runtime, () => records.next());
+      if (next.done === true) return;
+      const info = describeRecord(next.value);
       if (
         resource === undefined ||
         (info.resource?.type === resource.type && info.resource.id === resource.id)
@@ -117,14 +121,19 @@ export class IdempotencyService {
 
   /** Removes a record: the next request with its key runs. `true` when there was one. */
   forget(id: string): Promise<boolean> {
-    return this.runtime.storage.forget(id);
+    return operatorCall(this.runtime, () => this.runtime.storage.forget(id));
   }
 
   /** Removes records whose time is over, in batches. Storages that expire by themselves answer 0. */
   async purgeExpired(): Promise<number> {
     let total = 0;
     for (;;) {
-      const removed = await this.runtime.storage.purgeExpired(PURGE_BATCH);
+      const { storage } = this.runtime;
+      const removed = await operatorCall(
+        this.runtime,
+        () => storage.purgeExpired(PURGE_BATCH),
+        PURGE_BATCH_MS,
+      );
       total += removed;
       if (removed < PURGE_BATCH) return total;
     }
@@ -143,3 +152,5 @@ export class IdempotencyService {
 }
 
 const PURGE_BATCH = 1000;
+/** A thousand rows of large results take their time on a busy disk; nobody waits for them but a job. */
+const PURGE_BATCH_MS = 30_000;

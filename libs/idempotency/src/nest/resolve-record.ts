@@ -1,8 +1,9 @@
 import { encodeValue } from '../core/plain-value.js';
-import { encodeResult, type StoredResult } from '../core/result.js';
+import { operationOf } from '../core/record-id.js';
+import type { StoredResult } from '../core/result.js';
 import { responseToResult, type HeaderList } from '../http/recorded-response.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
-import { systemRandomness } from './system-ports.js';
+import { operatorCall } from './operator-call.js';
 
 /** What becomes of a record whose run ended without an outcome. */
 export type Resolution =
@@ -20,32 +21,40 @@ export async function resolveRecord(
   id: string,
   resolution: Resolution,
 ): Promise<void> {
-  const { storage, defaults, problems } = runtime;
+  const { storage, engine, defaults, problems } = runtime;
   const result = resolution === 'rerun' ? undefined : resultOf(resolution);
-  const record = await storage.get(id);
+  const record = await operatorCall(runtime, () => storage.get(id));
   if (record === undefined)
     throw new Error(`There is no record ${id}: it was never claimed, or its time is over.`);
-  const claim = { id, ownerToken: systemRandomness.uuid() };
   const { fingerprint } = record;
   // Ours from here on: a retry that comes meanwhile is told to wait.
-  const outcome = await storage.claim(id, {
-    ownerToken: claim.ownerToken,
-    fingerprint,
-    leaseMs: defaults.leaseMs,
-    keepMs: Math.max(1, record.expiresInMs),
-    takeOver: true,
-  });
-  if (outcome.kind === 'completed')
-    throw new Error(`Record ${id} is completed; forget() it first to let its key run again.`);
-  if (outcome.kind !== 'claimed') {
-    throw problems.keyInProgress(outcome.kind === 'in_progress' ? outcome.leaseRemainingMs : 0);
+  const terms = { ...defaults, inFlight: 'reject', takeOver: true } as const;
+  const outcome = await engine.begin({ ...terms, id, operation: operationOf(id), fingerprint });
+  switch (outcome.kind) {
+    case 'run':
+      break;
+    case 'replay':
+      throw new Error(`Record ${id} is completed; forget() it first to let its key run again.`);
+    case 'unreadable':
+      throw outcome.error;
+    case 'unavailable':
+      throw problems.storageUnavailable(outcome.error);
+    case 'in_progress':
+      throw problems.keyInProgress(outcome.retryAfterMs);
+    case 'reused':
+    case 'abandoned':
+      throw problems.keyInProgress(0);
   }
+  const { run } = outcome;
   const ended =
-    result === undefined
-      ? await storage.release(claim, { forget: false })
-      : await storage.complete(claim, encodeResult(result), defaults.ttlMs);
-  if (ended === 'lease_lost') {
+    result === undefined ? await run.release({ forget: false }) : await run.complete(result, defaults.ttlMs);
+  if (ended === 'superseded') {
     throw new Error(`Record ${id} was taken over or removed while it was resolved; look at it again.`);
+  }
+  if (ended === 'unrecorded' || ended === 'unreleased') {
+    throw problems.storageUnavailable(
+      new Error('the decision is not confirmed yet; it is written when the storage is back'),
+    );
   }
 }
 
