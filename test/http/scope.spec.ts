@@ -68,13 +68,32 @@ describe.each(platforms)('whose key it is, on %s', (platform) => {
     expect((await as({ id: 'anonymous' })).json.id).toBe('order-3');
   });
 
-  it('is not told by a user without a name: an object, an empty text and NaN are nobody', async () => {
+  it('is `anonymous` without a user', async () => {
     const { as, handler } = await set();
 
-    for (const user of [{}, { id: '' }, { id: null }, { id: {} }, { name: 'a' }, null, '']) await as(user);
+    for (const user of [undefined, null, '', false]) await as(user);
 
     expect(handler.runs).toBe(1);
   });
+
+  it.each([
+    ['no member', {}],
+    ['an empty id', { id: '' }],
+    ['an id of null', { id: null }],
+    ['an object for an id', { id: { hex: 'a' } }],
+    ['NaN for an id', { id: NaN }],
+    ['a name only', { name: 'a' }],
+  ])(
+    'is missing for a user with %s: he must not share records with others, so nothing runs',
+    async (_what, user) => {
+      const { as, handler } = await set();
+
+      const answer = await as(user);
+
+      expect([answer.status, answer.json.code]).toEqual([500, 'scope-missing']);
+      expect(handler.runs).toBe(0);
+    },
+  );
 
   it.each<[string, NonNullable<IdempotentOptions['scope']>]>([
     ['a text', (context) => context.switchToHttp().getRequest<{ query: { t: string } }>().query.t],

@@ -10,6 +10,7 @@ import { fastifyRawAnswers } from './kinds/fastify-raw-answers.js';
 import { heads } from './kinds/heads.js';
 import { interceptorAnswers } from './kinds/interceptor-answers.js';
 import { interceptors } from './kinds/interceptors.js';
+import { methods } from './kinds/methods.js';
 import { refusals } from './kinds/refusals.js';
 import { sizes } from './kinds/sizes.js';
 import { values } from './kinds/values.js';
@@ -18,6 +19,7 @@ import { values } from './kinds/values.js';
 export const groups: readonly Group[] = [
   values,
   heads,
+  methods,
   bodies,
   interceptors,
   interceptorAnswers,

@@ -11,6 +11,13 @@ import type { Observable } from 'rxjs';
 const OUTSIDE = 'test:outside';
 const GLOBAL = 'test:global';
 
+/** An interceptor in one line. */
+export function around(intercept: (next: CallHandler, context: ExecutionContext) => Observable<unknown>) {
+  return {
+    intercept: (context: ExecutionContext, next: CallHandler) => intercept(next, context),
+  } satisfies NestInterceptor;
+}
+
 /** An interceptor that is registered as an APP_INTERCEPTOR before ours: it sees what ours lets out. */
 export const Outside = (interceptor: NestInterceptor) => SetMetadata(OUTSIDE, interceptor);
 

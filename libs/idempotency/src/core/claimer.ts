@@ -1,6 +1,12 @@
 import { sleep, within, type Answer } from './bounded.js';
 import { RecordUnreadableError } from './errors.js';
-import type { Claim, ClaimOutcome, ClaimRequest, IdempotencyStorage } from './idempotency-storage.js';
+import type {
+  Claim,
+  ClaimOutcome,
+  ClaimRequest,
+  IdempotencyStorage,
+  ReleaseOptions,
+} from './idempotency-storage.js';
 import type { Clock, Randomness } from './ports.js';
 import { StrayClaims } from './stray-claims.js';
 import type { TimerScope } from './timer-scope.js';
@@ -20,8 +26,8 @@ export type ClaimAnswer =
       readonly claim: Claim;
       /** When the question was sent, by the monotonic clock: the lease counts from here at the earliest. */
       readonly sentAt: number;
-      /** Must be called when the claim was released: a question that is still on its way would claim for nobody. */
-      readonly released: () => void;
+      /** Must be told when the claim was released: a question that is still on its way would claim it for nobody. */
+      readonly released: (options: ReleaseOptions) => void;
     }
   | { readonly kind: 'refused'; readonly outcome: Refused }
   | { readonly kind: 'failed'; readonly error: unknown };
@@ -80,24 +86,24 @@ export class Claimer {
       answer = await within(this.timers, left(), firstOf(calls));
     }
 
-    const giveUp = (given: readonly Promise<Sent>[]) =>
-      this.strays.add({ claim, calls: given, leaseMs: terms.leaseMs, storageTimeoutMs });
+    const giveUp = ({ forget }: ReleaseOptions) =>
+      this.strays.add({ claim, calls, forget, leaseMs: terms.leaseMs, storageTimeoutMs });
     if (answer.kind !== 'answered') {
       const error =
         answer.kind === 'failed'
           ? answer.error
           : new Error(`the storage \`${this.storage.name}\` did not answer within ${storageTimeoutMs} ms`);
       if (!isUnreadable(answer)) this.onFailure(id, error);
-      giveUp(calls);
+      giveUp({ forget: true });
       return { kind: 'failed', error };
     }
     const { outcome, sentAt } = answer.value;
     // The other question may have claimed after this answer was given, or will: nobody would know.
-    const released = () => {
-      if (calls.length > 1) giveUp(calls);
+    const released = (options: ReleaseOptions) => {
+      if (calls.length > 1) giveUp(options);
     };
     if (outcome.kind === 'claimed') return { kind: 'claimed', outcome, claim, sentAt, released };
-    if (outcome.kind !== 'completed') released();
+    if (outcome.kind !== 'completed') released({ forget: true });
     return { kind: 'refused', outcome };
   }
 

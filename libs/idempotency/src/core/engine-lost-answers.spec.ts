@@ -238,6 +238,22 @@ describe('A claim whose answer is lost', () => {
       },
     );
 
+    it('forgets no run whose release may not have been heard, should its record come back to it', async () => {
+      const { gate, run } = await runWithQuestionUnderWay();
+      await run.saveStep('charge', Buffer.from('ch_1'));
+      shop.storage.rejectNext('renew', Infinity);
+      await world.advance(USUAL.leaseMs);
+      const next = await other.run();
+      shop.storage.rejectNext('release');
+      const released = run.release({ forget: false });
+      await world.advance(100);
+      expect(await released).toBe('released');
+      await next.release({ forget: true });
+      gate.open();
+      await world.clock.settle();
+      expect(await other.run()).toMatchObject({ attempt: 2, previous: 'released', steps: { size: 1 } });
+    });
+
     it('changes nothing when it arrives during the run, also one whose lease nobody could confirm', async () => {
       const { gate, run } = await runWithQuestionUnderWay();
       shop.storage.rejectNext('renew', Infinity);

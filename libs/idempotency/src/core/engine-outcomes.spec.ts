@@ -196,6 +196,36 @@ describe('The end of a run', () => {
     });
   });
 
+  describe('that another run here has followed', () => {
+    const overtaken = async () => {
+      shop.storage.rejectNext('renew', Infinity);
+      await world.advance(USUAL.leaseMs);
+      const between = await other.run();
+      shop.storage.heal();
+      await world.advance(10 * SECOND);
+      await between.release({ forget: false });
+      const next = await shop.run();
+      shop.forgetEvents();
+      return next;
+    };
+
+    it('does not end that one: its duplicates are still answered from it', async () => {
+      await overtaken();
+      expect(await complete()).toBe('superseded');
+      shop.storage.clearCalls();
+      expect(await shop.begin()).toMatchObject({ kind: 'in_progress' });
+      expect(shop.calls('claim')).toBe(0);
+    });
+
+    it('is superseded also when the first call of its release fails', async () => {
+      const next = await overtaken();
+      shop.storage.rejectNext('release');
+      expect(await within(SECOND, run.release({ forget: false }))).toBe('superseded');
+      expect(shop.heard()).toEqual(['storage-failed', 'superseded']);
+      expect(await next.complete(result('the second'), HOUR)).toBe('recorded');
+    });
+  });
+
   describe('and its steps', () => {
     it('are saved when the storage fails for a moment', async () => {
       shop.storage.rejectNext('saveStep', 2);

@@ -12,7 +12,7 @@ import { seededRandomness } from '../testing/seeded-randomness.js';
 import { decodeResult } from './result.js';
 
 /** For a longer run: `SIM_SEEDS=2000 npm run jest -- engine-simulation`; for one seed of it: `SIM_FROM=1234 SIM_SEEDS=1`. */
-const SEEDS = Number(process.env['SIM_SEEDS'] ?? 12);
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 30);
 const FROM = Number(process.env['SIM_FROM'] ?? 1);
 
 /** Delays, lost questions and answers, calls that take up to three times as long as anybody waits for them. */

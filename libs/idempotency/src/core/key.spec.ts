@@ -52,6 +52,11 @@ describe('keyProblem', () => {
     expect(problem('', () => true)).toMatch(/empty/);
   });
 
+  it('takes no promise for an answer', () => {
+    const format = (async () => true) as unknown as KeyFormat;
+    expect(() => problem('key', format)).toThrow(/at once/);
+  });
+
   it('never quotes the key', () => {
     for (const format of ['uuid', 'strong', /^$/, () => false] as const) {
       expect(problem('secret', format)).not.toMatch(/secret/);

@@ -20,7 +20,12 @@ export function keyProblem(
   if (format === 'uuid') return UUID.test(key) ? undefined : 'it is not a UUID';
   if (format === 'strong') return weakness(key, scope);
   // A RegExp with the `g` or `y` flag would remember where its last match ended.
-  const fits = typeof format === 'function' ? format(key) : key.search(format) !== -1;
+  const fits: unknown = typeof format === 'function' ? format(key) : key.search(format) !== -1;
+  // A promise is true, whatever it comes to.
+  if (fits instanceof Promise) {
+    fits.catch(() => {});
+    throw new TypeError('`keyFormat` must answer true or false at once; it answered a promise.');
+  }
   return fits ? undefined : 'it does not have the form that this operation asks for';
 }
 

@@ -64,11 +64,10 @@ export class LocalRuns {
     }
     if (answer.kind !== 'claimed') return answer;
     const { claim, sentAt, outcome, released } = answer;
-    const run = new Run({ ...request, ...outcome, claim, sentAt }, this.tools);
+    const run = new Run({ ...request, ...outcome, claim, sentAt, released }, this.tools);
     this.runs.set(id, run);
-    void run.closed.then((end) => {
+    void run.closed.then(() => {
       if (this.runs.get(id) === run) this.runs.delete(id);
-      if (end === 'released') released();
     });
     this.tools.emit(run.previous === 'expired' ? 'taken-over' : 'claimed', run);
     return { kind: 'run', run };

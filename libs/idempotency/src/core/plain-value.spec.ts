@@ -49,6 +49,14 @@ describe('encodeValue and decodeValue', () => {
     ['a member called __proto__', JSON.parse('{"__proto__":1}') as unknown],
     ['a symbol as name', { [Symbol('x')]: 1 }],
     ['its own toJSON', { toJSON: () => 1 }],
+    [
+      'a getter that throws',
+      {
+        get broken(): never {
+          throw new Error('broken');
+        },
+      },
+    ],
   ])('refuse %s, at any depth', (_, value) => {
     expect(roundTrip(value)).toBe('refused');
     expect(roundTrip({ deep: [{ value }] })).toBe('refused');

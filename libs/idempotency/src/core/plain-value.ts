@@ -3,7 +3,11 @@ import { RecordUnreadableError } from './errors.js';
 /** A value as bytes, or `undefined` when it would not come back from JSON as it was (classes, Dates, functions, cycles). */
 export function encodeValue(value: unknown): Uint8Array | undefined {
   if (value === undefined) return new Uint8Array(0);
-  return isPlain(value, 0) ? Buffer.from(JSON.stringify(value), 'utf8') : undefined;
+  try {
+    return isPlain(value, 0) ? Buffer.from(JSON.stringify(value), 'utf8') : undefined;
+  } catch {
+    return undefined; // a getter or a proxy that throws is not plain
+  }
 }
 
 /** @throws RecordUnreadableError when the bytes are not what `encodeValue` writes */

@@ -73,6 +73,12 @@ describe('encodeResult and decodeResult', () => {
     expect(() => decodeResult(bytes)).toThrow(RecordUnreadableError);
   });
 
+  it('refuse what is no bytes at all, as a storage of another make may give', () => {
+    for (const odd of [undefined, null, 'text', {}, []]) {
+      expect(() => decodeResult(odd as never)).toThrow(RecordUnreadableError);
+    }
+  });
+
   it('say so when the layout is of another version', () => {
     const bytes = Buffer.from(encodeResult(SAMPLE));
     bytes[1] = 9;

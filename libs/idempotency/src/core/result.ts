@@ -31,6 +31,7 @@ export function encodeResult(result: StoredResult): Uint8Array {
 
 /** @throws RecordUnreadableError when the bytes are not what `encodeResult` writes */
 export function decodeResult(bytes: Uint8Array): StoredResult {
+  if (!(bytes instanceof Uint8Array)) throw new RecordUnreadableError('its result is no bytes');
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length < HEAD_BYTES || buffer[0] !== MAGIC)
     throw new RecordUnreadableError('its result is not one of ours');

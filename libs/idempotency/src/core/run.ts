@@ -19,9 +19,6 @@ export type RunEnd =
   /** Given up, or lost: whoever waits has to ask again. */
   | { readonly kind: 'ask again' };
 
-/** How a run was closed. `dropped`: the storage was never heard. */
-export type RunClose = 'completed' | 'released' | 'superseded' | 'dropped';
-
 /** What became of the outcome that was handed in, or of the wish to give up. */
 export type CompleteOutcome = 'recorded' | 'superseded' | 'unrecorded';
 export type ReleaseOutcome = 'released' | 'superseded' | 'unreleased';
@@ -46,13 +43,15 @@ export interface RunTerms {
   readonly storageTimeoutMs: number;
   readonly sentAt: number;
   readonly operation: string;
+  /** Told when the claim was given up, and how it is to be given up should it be claimed once more. */
+  readonly released: (options: ReleaseOptions) => void;
 }
 
 /** One way to end a run. */
 interface Ending {
   readonly event: 'completed' | 'released';
   readonly write: () => Promise<OwnerOutcome>;
-  readonly end: () => RunEnd;
+  readonly applied: () => RunEnd;
 }
 
 /** The right to run that the winner of a claim holds, and its duty to end it: `complete` or `release`, once. */
@@ -60,7 +59,7 @@ export class Run implements Lease {
   readonly renewUntil: number;
   confirmedUntil: number;
   private readonly end = new Deferred<RunEnd>();
-  private readonly close = new Deferred<RunClose>();
+  private readonly close = new Deferred<void>();
   private readonly aborter = new AbortController();
   private ending = false;
   private settled = false;
@@ -112,7 +111,7 @@ export class Run implements Lease {
     return this.end.promise;
   }
   /** Resolves when the storage has heard of the end, or never will. */
-  get closed(): Promise<RunClose> {
+  get closed(): Promise<void> {
     return this.close.promise;
   }
 
@@ -147,7 +146,7 @@ export class Run implements Lease {
     const answer = await this.finish({
       event: 'completed',
       write: () => storage.complete(this.claim, bytes, ttlMs),
-      end: () => ({ kind: 'recorded', result: bytes, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs }),
+      applied: () => ({ kind: 'recorded', result: bytes, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs }),
     });
     if (answer === 'unanswered') return 'unrecorded';
     return answer === 'applied' ? 'recorded' : 'superseded';
@@ -156,14 +155,20 @@ export class Run implements Lease {
   /** Gives the claim up. Answers after `storageTimeout` at the latest; the write goes on like that of an outcome. */
   async release(options: ReleaseOptions): Promise<ReleaseOutcome> {
     let asked = 0;
+    let certain = false;
     const write = async (): Promise<OwnerOutcome> => {
       asked += 1;
-      const again = asked > 1;
       const outcome = await this.tools.storage.release(this.claim, options);
-      // The answer to an earlier call was lost, and a lease that was given up cannot be given up again.
-      return again && this.mayBeOwner() ? 'applied' : outcome;
+      if (outcome === 'applied') certain = true;
+      // Of several calls one was heard and its answer lost: what was given up cannot be given up again.
+      return asked > 1 && this.mayBeOwner() ? 'applied' : outcome;
     };
-    const answer = await this.finish({ event: 'released', write, end: () => ASK_AGAIN });
+    const applied = () => {
+      // If it is not certain the lease may have been taken over, and come back: then its run must not be forgotten.
+      this.terms.released({ forget: certain || options.forget });
+      return ASK_AGAIN;
+    };
+    const answer = await this.finish({ event: 'released', write, applied });
     if (answer === 'unanswered') return 'unreleased';
     return answer === 'applied' ? 'released' : 'superseded';
   }
@@ -225,17 +230,17 @@ export class Run implements Lease {
   }
 
   /** The first answer counts. */
-  private settle({ event, end }: Ending, outcome: OwnerOutcome | 'unanswered'): void {
+  private settle({ event, applied }: Ending, outcome: OwnerOutcome | 'unanswered'): void {
     if (this.settled) return;
     this.settled = true;
     this.tools.keeper.remove(this);
-    const close = outcome === 'applied' ? event : outcome === 'lease_lost' ? 'superseded' : 'dropped';
-    if (close !== 'dropped') this.tools.emit(close, this);
-    else if (event === 'completed') this.tools.emit('outcome-dropped', this);
-    if (close === 'superseded')
+    if (outcome === 'applied') this.tools.emit(event, this);
+    else if (outcome === 'lease_lost') {
+      this.tools.emit('superseded', this);
       this.aborter.abort(new Error('The lease of this operation is lost: another claim owns the record.'));
-    this.end.resolve(outcome === 'applied' ? end() : ASK_AGAIN);
-    this.close.resolve(close);
+    } else if (event === 'completed') this.tools.emit('outcome-dropped', this);
+    this.end.resolve(outcome === 'applied' ? applied() : ASK_AGAIN);
+    this.close.resolve();
   }
 }
 

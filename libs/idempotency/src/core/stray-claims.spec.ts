@@ -32,7 +32,13 @@ describe('StrayClaims', () => {
 
   const add = (ownerToken: string, calls: readonly Promise<ClaimOutcome>[], id = 'a') => {
     const asked = calls.map(async (call) => ({ outcome: await call }));
-    strays.add({ claim: { id, ownerToken }, calls: asked, leaseMs: 30_000, storageTimeoutMs: 1000 });
+    strays.add({
+      claim: { id, ownerToken },
+      calls: asked,
+      forget: true,
+      leaseMs: 30_000,
+      storageTimeoutMs: 1000,
+    });
   };
   const down = () => Promise.reject(new Error('down'));
 

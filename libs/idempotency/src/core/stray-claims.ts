@@ -8,6 +8,8 @@ import type { TimerScope } from './timer-scope.js';
 export interface StrayClaim {
   readonly claim: Claim;
   readonly calls: readonly Promise<{ readonly outcome: ClaimOutcome }>[];
+  /** How it is released. */
+  readonly forget: boolean;
   readonly leaseMs: number;
   readonly storageTimeoutMs: number;
 }
@@ -95,9 +97,9 @@ export class StrayClaims {
   }
 
   /** `false`: it has to be tried again. */
-  private async release({ claim, giveUpAt, storageTimeoutMs }: PlannedRelease): Promise<boolean> {
+  private async release({ claim, forget, giveUpAt, storageTimeoutMs }: PlannedRelease): Promise<boolean> {
     if (this.timers.closed || this.clock.monotonicMs() >= giveUpAt) return true;
-    const call = promised(() => this.storage.release(claim, { forget: true }));
+    const call = promised(() => this.storage.release(claim, { forget }));
     const answer = await within(this.timers, storageTimeoutMs, call);
     const unreadable = answer.kind === 'failed' && answer.error instanceof RecordUnreadableError;
     return answer.kind === 'answered' || unreadable || this.timers.closed;

@@ -21,8 +21,12 @@ export interface FastifyReplyLike {
 export class FastifyResponseTap {
   /** Called when a payload has come by: from then on the raw response is no longer ours. */
   onTaken: (verdict: { readonly deafAfter?: boolean }) => void = () => {};
+  /** Called when a payload is held back, and when it was not sent after all. */
+  onHeld: () => void = () => {};
+  onDropped: () => void = () => {};
   private readonly headersAtStart: ReadonlySet<string>;
   private judged = false;
+  private holding = false;
 
   constructor(
     reply: FastifyReplyLike,
@@ -34,8 +38,21 @@ export class FastifyResponseTap {
 
   /** Takes the payload that is about to go out and gives the one that does. */
   async onSend(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
+    // Sent, as far as anybody could know: a second answer (a filter after `reply.send()`) never gets any further.
+    if (this.holding) return new Promise(() => {});
     // Fastify asks again for the error page of a hook that failed after us.
     if (this.judged) return payload;
+    this.holding = true;
+    this.onHeld();
+    try {
+      return await this.answerFor(reply, payload);
+    } finally {
+      this.holding = false;
+      if (!this.judged) this.onDropped();
+    }
+  }
+
+  private async answerFor(reply: FastifyReplyLike, payload: unknown): Promise<unknown> {
     if (isWebResponse(payload)) {
       reply.code(payload.status);
       for (const [name, value] of payload.headers) reply.header(name, value);
@@ -54,7 +71,7 @@ export class FastifyResponseTap {
     const verdict = await this.ask(() =>
       body.length > this.judge.limit ? this.judge.tooLarge(head) : this.judge.ended(head, body),
     );
-    return this.follow(reply, verdict, payload);
+    return this.follow(reply, verdict, head, payload);
   }
 
   private async holdStream(reply: FastifyReplyLike, stream: Readable): Promise<unknown> {
@@ -70,14 +87,14 @@ export class FastifyResponseTap {
       if (bytes > this.judge.limit) {
         const head = this.headOf(reply, 'pieces');
         const verdict = await this.ask(() => this.judge.tooLarge(head));
-        return this.follow(reply, verdict, resumed(held, iterator));
+        return this.follow(reply, verdict, head, resumed(held, iterator));
       }
     }
     const body = Buffer.concat(held);
     const head = this.headOf(reply, 'pieces');
     const verdict = await this.ask(() => this.judge.ended(head, body));
     // A stream again, so that the framing stays what the handler chose.
-    return this.follow(reply, verdict, readableOfPieces(body));
+    return this.follow(reply, verdict, head, readableOfPieces(body));
   }
 
   private async nextOf(
@@ -97,9 +114,12 @@ export class FastifyResponseTap {
     }
   }
 
-  private follow(reply: FastifyReplyLike, verdict: Verdict, payload: unknown): unknown {
+  private follow(reply: FastifyReplyLike, verdict: Verdict, head: ResponseHead, payload: unknown): unknown {
     this.onTaken(verdict.kind === 'send' ? verdict : {});
     if (verdict.kind === 'replace') return this.replace(reply, verdict.response, verdict.headers);
+    // It was sent, as far as anybody could know: what was changed meanwhile goes nowhere.
+    reply.code(head.status);
+    reply.raw.statusMessage = head.reason as string;
     for (const [name, value] of verdict.headers) reply.header(name, value);
     return payload;
   }

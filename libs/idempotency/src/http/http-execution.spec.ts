@@ -270,13 +270,13 @@ describe('a handler that answers by itself', () => {
     expect(calls).toEqual(['complete response']);
   });
 
-  it('is released when it throws afterwards, with a status that is no refusal', async () => {
+  it('has given its outcome with its answer, whatever it throws afterwards', async () => {
     const { execution, end, calls } = execute({}, { answersItself: true });
     execution.begin();
     const verdict = end(201);
     execution.threw(new Error('a bug'));
     await verdict;
-    expect(calls).toEqual(['release']);
+    expect(calls).toEqual(['complete response']);
   });
 });
 

@@ -1,5 +1,6 @@
 import { Deferred } from '../core/bounded.js';
 import { encodeValue } from '../core/plain-value.js';
+import type { StoredResult } from '../core/result.js';
 import type { Clock, Timers } from '../core/ports.js';
 import type { Run } from '../core/run.js';
 import { LATE_STEP, type HandlerError, type HandlerValue } from './late-outcome.js';
@@ -29,6 +30,8 @@ export interface ExecutionTerms {
 
 /** How long a settled handler whose client is gone may take to end its response before we stop waiting for that. */
 const ORPHAN_GRACE_MS = 1000;
+/** How long an answer that the handler has ended by itself is held for what the handler does after it. */
+const WORKS_ON_GRACE_MS = 1000;
 
 /** One execution of a handler over HTTP: sees the handler, the interceptors and the response, and ends the run once. */
 export class HttpExecution implements ResponseJudge {
@@ -41,6 +44,8 @@ export class HttpExecution implements ResponseJudge {
   private concluded = false;
   private answered = false;
   private closed = false;
+  /** The handler has ended the response by itself: that answer is its outcome, whatever the handler does after it. */
+  private handlerAnswered = false;
   private forgetWhenReleased = false;
   private settled = new Deferred<void>();
   private readonly responseAwaited = new Deferred<void>();
@@ -110,7 +115,7 @@ export class HttpExecution implements ResponseJudge {
     this.answered = true;
     if (this.concluded) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
-    if (this.phase === 'running') await Promise.race([this.settled.promise, this.responseAwaited.promise]);
+    if (this.phase === 'running') await this.handlerWorksOn();
     const { keepsHeader } = this.terms;
     const headers = head.headers.filter(([name]) => keepsHeader(name));
     return this.conclude(head, () => responseToResult({ ...head, headers, body, resource: this.resource }));
@@ -121,6 +126,14 @@ export class HttpExecution implements ResponseJudge {
     if (this.concluded) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     return this.conclude(head, () => this.bodyless(head.status));
+  }
+
+  private async handlerWorksOn(): Promise<void> {
+    this.handlerAnswered = true;
+    const { timers } = this.terms;
+    const timer = timers.set(WORKS_ON_GRACE_MS, () => this.responseAwaited.resolve());
+    await Promise.race([this.settled.promise, this.responseAwaited.promise]);
+    timers.clear(timer);
   }
 
   /** Whether something else answers in the place of a handler that runs, or whose outcome is not out yet. */
@@ -140,18 +153,25 @@ export class HttpExecution implements ResponseJudge {
     return { kind: 'send', headers: [], deafAfter: true };
   }
 
-  private async conclude(
-    head: ResponseHead,
-    result: () => ReturnType<typeof responseToResult>,
-  ): Promise<Verdict> {
+  private async conclude(head: ResponseHead, result: () => StoredResult): Promise<Verdict> {
     this.concluded = true;
     if (this.decide(head.status) === 'release') {
       const forget = this.phase === 'not begun' || this.forgetWhenReleased;
       const released = await this.terms.run.release({ forget });
       return released === 'superseded' ? { kind: 'send', headers: this.headersFor(released) } : SEND;
     }
-    const outcome = await this.terms.run.complete(result(), this.terms.ttlMs);
-    return { kind: 'send', headers: this.headersFor(outcome) };
+    return { kind: 'send', headers: this.headersFor(await this.complete(result, head.status)) };
+  }
+
+  /** The effect has happened: what cannot be kept as it is must still never run again. */
+  private async complete(result: () => StoredResult, status: number | undefined) {
+    const { run, ttlMs, onFailure } = this.terms;
+    try {
+      return await run.complete(result(), ttlMs);
+    } catch (error) {
+      onFailure(error);
+      return run.complete({ kind: 'bodyless', meta: { status }, body: new Uint8Array(0) }, ttlMs);
+    }
   }
 
   private headersFor(outcome: 'recorded' | 'superseded' | 'unrecorded'): HeaderList {
@@ -166,7 +186,7 @@ export class HttpExecution implements ResponseJudge {
       return this.chain === 'value' && isFinalStatus(status) ? 'keep' : 'release';
     }
     if (this.forgetWhenReleased) return 'release';
-    const phase = this.phase === 'threw' ? 'threw' : 'returned';
+    const phase = this.phase === 'threw' && !this.handlerAnswered ? 'threw' : 'returned';
     const base = { transport: 'http', phase, ...(status === undefined ? {} : { status }) } as const;
     const outcome =
       phase === 'threw' ? { ...base, error: this.error } : { ...base, value: this.returnedValue.value };
@@ -201,6 +221,15 @@ export class HttpExecution implements ResponseJudge {
   /** Waits for the handler and keeps what it came to, for the first retry to send. Never rejects. */
   private async concludeWithoutResponse(): Promise<void> {
     if (this.concluded) return;
+    try {
+      await this.keepOutcome();
+    } catch (error) {
+      this.terms.onFailure(error);
+      await this.complete(() => this.bodyless(undefined), undefined);
+    }
+  }
+
+  private async keepOutcome(): Promise<void> {
     if (this.phase === 'not begun') {
       this.concluded = true;
       await this.terms.run.release({ forget: true });
@@ -209,12 +238,22 @@ export class HttpExecution implements ResponseJudge {
     await this.settled.promise;
     if (this.concluded) return;
     this.concluded = true;
-    const { run, ttlMs } = this.terms;
-    const described = this.phase === 'threw' ? this.terms.describeError(this.error) : undefined;
+    const { run } = this.terms;
+    const described = this.phase === 'threw' ? this.describeError() : undefined;
     if (this.decide(described?.status) === 'release' || (this.phase === 'threw' && described === undefined)) {
       await run.release({ forget: this.forgetWhenReleased });
     } else if (await this.keepForRetry(described)) await run.release({ forget: false });
-    else await run.complete(this.bodyless(described?.status), ttlMs);
+    else await this.complete(() => this.bodyless(described?.status), described?.status);
+  }
+
+  /** The error is the user's, and so is what its members do. */
+  private describeError(): HandlerError | undefined {
+    try {
+      return this.terms.describeError(this.error);
+    } catch (error) {
+      this.terms.onFailure(error);
+      return undefined;
+    }
   }
 
   /** The record stays open with the outcome as a step: the next attempt sends it through the ordinary reply path. */

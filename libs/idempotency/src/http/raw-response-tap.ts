@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { writtenHeaders } from './header-list.js';
 import { HeldBody } from './held-body.js';
 import { RawResponse, type Method, type ResponseMethods } from './raw-response.js';
-import type { ResponseJudge, Verdict } from './response-tap.js';
+import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 
 type WriteCallback = (error?: Error | null) => void;
 type Listener = (...args: unknown[]) => void;
@@ -46,11 +46,24 @@ export class RawResponseTap {
       removeHeader: this.unlessCommitted(removeHeader),
       destroy: this.destroy as Method,
       on: this.on as Method,
+      addListener: this.on as Method,
+      prependListener: this.told('prependListener'),
+      prependOnceListener: this.told('prependOnceListener'),
     };
     Object.assign(response, ours);
     // Frameworks ask these before they answer a second time; the truth would be "not yet" for as long as we hold.
     Object.defineProperty(response, 'headersSent', { configurable: true, get: () => this.committed });
     Object.defineProperty(response, 'writableEnded', { configurable: true, get: () => this.ended });
+  }
+
+  /** Somebody else holds this response back: what is done to it here meanwhile does nothing. */
+  suspend(): void {
+    this.mode = 'deaf';
+  }
+
+  /** It was not sent after all. */
+  resume(): void {
+    this.mode = 'holding';
   }
 
   /** Lets everything pass from now on: somebody else records this response. */
@@ -131,8 +144,19 @@ export class RawResponseTap {
     return this.raw.call('destroy', error) as ServerResponse;
   };
 
-  private readonly on = (event: string | symbol, listener: Listener): ServerResponse => {
+  private told(method: 'prependListener' | 'prependOnceListener'): Method {
+    return (event, listener) => {
+      this.tell(event);
+      return this.raw.call(method, event, listener);
+    };
+  }
+
+  private tell(event: unknown): void {
     if (event === 'finish' || event === 'close') this.judge.awaited?.();
+  }
+
+  private readonly on = (event: string | symbol, listener: Listener): ServerResponse => {
+    this.tell(event);
     if (event === 'drain' && (this.mode === 'holding' || this.mode === 'judging')) {
       // Whoever is below us (compression) would keep it for a stream of its own, and that one never was full.
       this.drainListeners.push(listener);
@@ -153,9 +177,12 @@ export class RawResponseTap {
     this.mode = 'judging';
     const { framing } = this.held;
     const body = this.held.take();
-    const verdict = await this.ask(() => this.judge.ended(this.raw.head(framing), body));
+    let head: ResponseHead | undefined;
+    const verdict = await this.ask(() => this.judge.ended((head = this.raw.head(framing)), body));
     this.pass();
     this.orDestroy(() => {
+      // As far as anybody could know it was sent: what was changed meanwhile goes nowhere.
+      if (head !== undefined) this.raw.setStatus(head);
       if (verdict.kind === 'replace') this.raw.replace(verdict.response, verdict.headers);
       else {
         this.raw.addHeaders(verdict.headers);

@@ -1,5 +1,6 @@
 import { RecordUnreadableError } from '../core/errors.js';
 import type { StoredResult } from '../core/result.js';
+import { checkHeaders } from './header-list.js';
 
 export type HeaderValue = number | string | readonly string[];
 export type HeaderList = readonly (readonly [name: string, value: HeaderValue])[];
@@ -33,13 +34,18 @@ export function responseToResult({ body, ...meta }: RecordedResponse): StoredRes
 /** @throws RecordUnreadableError when the head is not that of a recorded response */
 export function responseFromResult(result: StoredResult): RecordedResponse {
   const { status, reason, headers, removed = [], framing, resource } = result.meta;
-  if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) {
+  if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 999) {
     throw new RecordUnreadableError('its status is not one of HTTP');
   }
   if (reason !== undefined && typeof reason !== 'string')
     throw new RecordUnreadableError('its reason phrase is malformed');
   if (!Array.isArray(headers) || !headers.every(isHeader))
     throw new RecordUnreadableError('its headers are malformed');
+  try {
+    checkHeaders(headers);
+  } catch (cause) {
+    throw new RecordUnreadableError('its headers cannot be sent', { cause });
+  }
   if (!isListOfStrings(removed)) throw new RecordUnreadableError('its removed headers are malformed');
   if (framing !== 'none' && framing !== 'whole' && framing !== 'pieces')
     throw new RecordUnreadableError('its framing is unknown');

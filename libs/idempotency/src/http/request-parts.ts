@@ -37,7 +37,8 @@ export function comparableBody(body: unknown, headers: BodyHeaders): ComparableB
   const type = headers.contentType?.toLowerCase() ?? '';
   const multipart = type.startsWith('multipart/');
   // Some parsers leave an empty object where they have read nothing.
-  const read = body !== undefined && body !== null && !(isEmptyObject(body) && !/json|urlencoded/.test(type));
+  const parsed = /json|urlencoded/.test(type);
+  const read = body !== undefined && (parsed || (body !== null && !isEmptyObject(body)));
   // The parts of a multipart body are compared when somebody has parsed them, which is later.
   if (read && !multipart) return { kind: 'body', body };
   // RFC 9530: a digest of the very bytes, whoever reads them later.

@@ -60,4 +60,6 @@ export function tapResponse({ request, runtime }: Exchange, judge: ResponseJudge
   runtime.taps.set(request.rawResponse, tap);
   // What went through the hook is recorded there; what a handler writes to `reply.raw` is recorded here.
   tap.onTaken = (verdict) => raw.open(verdict);
+  tap.onHeld = () => raw.suspend();
+  tap.onDropped = () => raw.resume();
 }

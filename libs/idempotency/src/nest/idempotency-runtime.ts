@@ -62,9 +62,15 @@ export class IdempotencyRuntime {
   /** After the last request: outcomes that are on their way get one more `storageTimeout`. */
   async stop(): Promise<void> {
     this.timers.flush();
-    await this.engine.stop();
-    await this.storage.stop?.();
-    this.events.complete();
+    // Our timers keep no process alive, and this wait would end with it.
+    const awake = setInterval(() => {}, STAY_AWAKE_MS);
+    try {
+      await this.engine.stop();
+      await this.storage.stop?.();
+    } finally {
+      clearInterval(awake);
+      this.events.complete();
+    }
   }
 
   publish(event: IdempotencyEvent): void {
@@ -99,6 +105,8 @@ export class IdempotencyRuntime {
     );
   }
 }
+
+const STAY_AWAKE_MS = 1000;
 
 function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -13,6 +13,7 @@ import { operatorCall } from './operator-call.js';
 import { runJob, type JobResult } from './job.js';
 import { checkOperation, oneOf } from './option-shapes.js';
 import { describeRecord, type IdempotencyRecordInfo } from './record-info.js';
+import { scopeText } from './request-identity.js';
 import { resolveRecord, type Resolution } from './resolve-record.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
 
@@ -88,7 +89,13 @@ export class IdempotencyService {
   /** The id of a record, for the calls below and for looking into the storage. Opaque: it may change before 1.0. */
   recordId({ operation, scope, key }: RecordAddress): string {
     const { namespace } = this.runtime;
-    return recordId({ namespace, operation, scope: scope === undefined ? undefined : String(scope), key });
+    const name = scopeText(scope);
+    if (scope !== undefined && name === undefined) {
+      throw new TypeError(
+        '`scope` must be a string, a number or a bigint that names somebody; anything else would be equal for two.',
+      );
+    }
+    return recordId({ namespace, operation, scope: name, key });
   }
 
   /** The record as it is now; undefined when there is none. */

@@ -54,7 +54,7 @@ export class RunningOperation extends IdempotentOperation {
   }
 
   override setResource(type: string, id: string | number): void {
-    this.onResource({ type, id: String(id) });
+    this.onResource({ type: String(type), id: String(id) });
   }
 
   override deriveKey(name: string): string {

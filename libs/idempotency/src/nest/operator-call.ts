@@ -17,10 +17,8 @@ export async function operatorCall<T>(
   const answer = await within(systemTimers, ms, promised(call));
   if (answer.kind === 'answered') return answer.value;
   if (answer.kind === 'timeout') {
-    throw problems.storageUnavailable(
-      new Error(`the storage \`${storage.name}\` did not answer within ${ms} ms`),
-    );
+    throw problems.storageSilent(new Error(`the storage \`${storage.name}\` did not answer within ${ms} ms`));
   }
   if (answer.error instanceof RecordUnreadableError) throw answer.error;
-  throw problems.storageUnavailable(answer.error);
+  throw problems.storageSilent(answer.error);
 }

@@ -104,6 +104,15 @@ export class Problems {
     );
   }
 
+  /** For those who look after records; no request is under way. */
+  storageSilent(cause: unknown): IdempotencyException {
+    return this.make(
+      'storage-unavailable',
+      'The storage of the records did not answer, so nothing is known about them now. A change that was asked for may still be made when it answers again.',
+      { retryAfterMs: 1000, cause },
+    );
+  }
+
   private make(
     code: ProblemCode,
     detail: string,

@@ -41,7 +41,18 @@ export function keyPlaces(sources: readonly KeySource[]): string {
 export async function scopeOf(exchange: Exchange): Promise<string | undefined> {
   const { context, request, operation, runtime } = exchange;
   const { scope } = exchange.plan.options;
-  if (scope === undefined) return defaultScope(request.user);
+  if (scope === undefined) {
+    const { user } = request;
+    if (user === undefined || user === null || user === false || user === '') return undefined;
+    const name = nameOfUser(user);
+    if (name !== undefined) return name;
+    // Somebody in particular: put among the nameless, one user's key would get another's answer.
+    runtime.logScopeMissing(
+      operation,
+      'is not set, and `request.user` has no `id`, `sub` or `userId` that is a string or a number',
+    );
+    throw runtime.problems.scopeMissing();
+  }
   let found: unknown;
   try {
     found = await scope(context);
@@ -61,13 +72,14 @@ export async function scopeOf(exchange: Exchange): Promise<string | undefined> {
   throw runtime.problems.scopeMissing();
 }
 
-function defaultScope(user: unknown): string | undefined {
+function nameOfUser(user: unknown): string | undefined {
   if (typeof user !== 'object' || user === null) return scopeText(user);
   const { id, sub, userId } = user as Record<string, unknown>;
   return scopeText(id) ?? scopeText(sub) ?? scopeText(userId);
 }
 
-function scopeText(scope: unknown): string | undefined {
+/** Text that names somebody; undefined for anything that may be equal for two. */
+export function scopeText(scope: unknown): string | undefined {
   if (typeof scope === 'string') return scope === '' ? undefined : scope;
   if (typeof scope === 'bigint') return String(scope);
   return typeof scope === 'number' && Number.isFinite(scope) ? String(scope) : undefined;

@@ -1,7 +1,9 @@
 import { encodeValue } from '../core/plain-value.js';
 import { operationOf } from '../core/record-id.js';
 import type { StoredResult } from '../core/result.js';
+import { checkHeaders } from '../http/header-list.js';
 import { responseToResult, type HeaderList } from '../http/recorded-response.js';
+import { belongsToExchange } from '../http/replayable-headers.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
 import { operatorCall } from './operator-call.js';
 
@@ -38,7 +40,7 @@ export async function resolveRecord(
     case 'unreadable':
       throw outcome.error;
     case 'unavailable':
-      throw problems.storageUnavailable(outcome.error);
+      throw problems.storageSilent(outcome.error);
     case 'in_progress':
       throw problems.keyInProgress(outcome.retryAfterMs);
     case 'reused':
@@ -52,7 +54,7 @@ export async function resolveRecord(
     throw new Error(`Record ${id} was taken over or removed while it was resolved; look at it again.`);
   }
   if (ended === 'unrecorded' || ended === 'unreleased') {
-    throw problems.storageUnavailable(
+    throw problems.storageSilent(
       new Error('the decision is not confirmed yet; it is written when the storage is back'),
     );
   }
@@ -65,11 +67,17 @@ function resultOf(resolution: Exclude<Resolution, 'rerun'>): StoredResult {
     return { kind: 'value', meta: {}, body };
   }
   const { status, headers = {}, body } = resolution;
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    throw new RangeError(`resolve(): \`status\` is ${status}; it must be a status of HTTP, 200 to 599.`);
+  if (!Number.isInteger(status) || status < 200 || status > 999) {
+    throw new RangeError(`resolve(): \`status\` is ${status}; it must be a status of HTTP, 200 to 999.`);
   }
   const asIs = typeof body === 'string' || body instanceof Uint8Array || body === undefined;
   const given: HeaderList = Object.entries(headers);
+  checkHeaders(given);
+  for (const [name] of given) {
+    if (belongsToExchange(name) || name.toLowerCase() === 'content-length') {
+      throw new TypeError(`resolve(): \`${name}\` is set anew by every exchange. Leave it out.`);
+    }
+  }
   const typed = asIs || given.some(([name]) => name.toLowerCase() === 'content-type');
   return responseToResult({
     status,

@@ -1,32 +1,11 @@
-import {
-  Controller,
-  HttpException,
-  Post,
-  RequestTimeoutException,
-  Res,
-  StreamableFile,
-  UseInterceptors,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
-} from '@nestjs/common';
+import { Controller, HttpException, Post, Res, StreamableFile, UseInterceptors } from '@nestjs/common';
 import { IdempotentOp, IdempotentOperation } from 'nestjs-idempotent';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import {
-  concat,
-  concatMap,
-  retry,
-  defer,
-  from,
-  map,
-  of,
-  throwError,
-  timeout,
-  toArray,
-  type Observable,
-} from 'rxjs';
+import { concat, defer, from, map, of, toArray } from 'rxjs';
+import type { AnyResponse } from '../any-response.js';
+import { around } from '../around.js';
 import {
   failedForWantOfAClient,
   leftByItsClient,
@@ -36,31 +15,7 @@ import {
 import { gate, Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 
-interface AnyResponse {
-  header(name: string, value: string): unknown;
-  status(code: number): AnyResponse;
-  send(body: unknown): unknown;
-}
-
-/** A request says by `x-timeout` how many milliseconds it may take; without it there is no limit. */
-function limiting(otherwise: () => Observable<unknown>): NestInterceptor {
-  return {
-    intercept(context: ExecutionContext, next: CallHandler) {
-      const { headers } = context
-        .switchToHttp()
-        .getRequest<{ headers: Record<string, string | undefined> }>();
-      const limit = headers['x-timeout'];
-      return limit === undefined
-        ? next.handle()
-        : next.handle().pipe(timeout({ first: Number(limit), with: otherwise }));
-    },
-  };
-}
-
-const limited = limiting(() => throwError(() => new RequestTimeoutException()));
-const collecting: NestInterceptor = {
-  intercept: (_context, next) => next.handle().pipe(toArray()),
-};
+const collecting = around((next) => next.handle().pipe(toArray()));
 
 @Controller('early')
 class DepartedClientsController {

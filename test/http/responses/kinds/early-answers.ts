@@ -5,69 +5,36 @@ import {
   RequestTimeoutException,
   Res,
   UseInterceptors,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
 } from '@nestjs/common';
 import { IdempotentOp, IdempotentOperation } from 'nestjs-idempotent';
-import {
-  concatMap,
-  retry,
-  defer,
-  from,
-  map,
-  of,
-  throwError,
-  timeout,
-  toArray,
-  type Observable,
-} from 'rxjs';
-import { Outside } from '../around.js';
-import {
-  answeredEarly,
-  answeredTooEarly,
-  askedAgain,
-  lostItsAnswer,
-} from '../early-retries.js';
+import { concatMap, retry, defer, from, map, of, throwError, timeout, type Observable } from 'rxjs';
+import type { AnyResponse } from '../any-response.js';
+import { around, Outside } from '../around.js';
+import { answeredEarly, answeredTooEarly, askedAgain, lostItsAnswer } from '../early-retries.js';
 import { gate, Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 
-interface AnyResponse {
-  header(name: string, value: string): unknown;
-  status(code: number): AnyResponse;
-  send(body: unknown): unknown;
-}
-
 /** A request says by `x-timeout` how many milliseconds it may take; without it there is no limit. */
-function limiting(otherwise: () => Observable<unknown>): NestInterceptor {
-  return {
-    intercept(context: ExecutionContext, next: CallHandler) {
-      const { headers } = context
-        .switchToHttp()
-        .getRequest<{ headers: Record<string, string | undefined> }>();
-      const limit = headers['x-timeout'];
-      return limit === undefined
-        ? next.handle()
-        : next.handle().pipe(timeout({ first: Number(limit), with: otherwise }));
-    },
-  };
+function limiting(otherwise: () => Observable<unknown>) {
+  return around((next, context) => {
+    const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, string | undefined> }>();
+    const limit = headers['x-timeout'];
+    return limit === undefined
+      ? next.handle()
+      : next.handle().pipe(timeout({ first: Number(limit), with: otherwise }));
+  });
 }
 
 const limited = limiting(() => throwError(() => new RequestTimeoutException()));
 const limitedKindly = limiting(() => of({ fallback: true }));
 
 /** Asks again and again, and lets the handler go on when it has done so once. */
-const limitedAndAskedAgain: NestInterceptor = {
-  async intercept(context, next) {
-    const answer = await limited.intercept(context, next);
-    return answer.pipe(retry({ delay: () => of(gate.open()) }));
-  },
-};
+const limitedAndAskedAgain = around((next, context) =>
+  limited.intercept(context, next).pipe(retry({ delay: () => of(gate.open()) })),
+);
 
 /** Works on after the handler. */
-const slow: NestInterceptor = {
-  intercept: (_context, next) => next.handle().pipe(concatMap((value) => gate.pass().then(() => value))),
-};
+const slow = around((next) => next.handle().pipe(concatMap((value) => gate.pass().then(() => value))));
 
 class Order {
   constructor(readonly id: number) {}

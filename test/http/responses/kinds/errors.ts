@@ -1,77 +1,18 @@
 import {
   BadGatewayException,
-  BadRequestException,
-  Catch,
-  ConflictException,
   Controller,
   GatewayTimeoutException,
   HttpException,
-  Injectable,
   NotFoundException,
   Post,
   RequestTimeoutException,
   Res,
-  type ArgumentsHost,
-  type CanActivate,
-  type ExceptionFilter,
-  type ExecutionContext,
 } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import { throwError } from 'rxjs';
+import type { AnyResponse } from '../any-response.js';
 import { Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 import { runsAgain } from '../retries.js';
-
-interface AnyResponse {
-  header(name: string, value: string): unknown;
-}
-
-class OutOfStock extends Error {
-  constructor(readonly sku: string) {
-    super(`${sku} is out of stock`);
-  }
-}
-
-/** Answers as an app's own filter does: another body, another status, a header. */
-class Answering implements ExceptionFilter {
-  constructor(
-    private readonly status: number,
-    private readonly host: HttpAdapterHost,
-  ) {}
-
-  async catch(error: Error, host: ArgumentsHost): Promise<void> {
-    // Filters may take their time.
-    await new Promise((resolve) => setImmediate(resolve));
-    const { httpAdapter } = this.host;
-    const response = host.switchToHttp().getResponse<unknown>();
-    httpAdapter.setHeader(response, 'X-Filtered', error.constructor.name);
-    httpAdapter.reply(response, { error: error.message }, this.status);
-  }
-}
-
-@Catch(OutOfStock)
-class ConflictFilter extends Answering {
-  constructor(host: HttpAdapterHost) {
-    super(409, host);
-  }
-}
-Injectable()(ConflictFilter);
-
-@Catch(ConflictException)
-class UnavailableFilter extends Answering {
-  constructor(host: HttpAdapterHost) {
-    super(503, host);
-  }
-}
-Injectable()(UnavailableFilter);
-
-@Catch(ConflictException)
-class ForgivingFilter extends Answering {
-  constructor(host: HttpAdapterHost) {
-    super(200, host);
-  }
-}
-Injectable()(ForgivingFilter);
 
 @Controller('errors')
 class ErrorsController {

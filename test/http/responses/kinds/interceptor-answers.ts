@@ -1,53 +1,10 @@
-import {
-  BadRequestException,
-  ClassSerializerInterceptor,
-  Controller,
-  ConflictException,
-  Post,
-  UseInterceptors,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
-} from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
-import { Exclude, Expose } from 'class-transformer';
-import { catchError, map, Observable, of, switchMap, throwError, toArray } from 'rxjs';
-import { Global, Outside } from '../around.js';
+import { BadRequestException, Controller, ConflictException, Post, UseInterceptors } from '@nestjs/common';
+import { catchError, map, of, switchMap, throwError } from 'rxjs';
+import { around, Outside } from '../around.js';
 import { Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 import { leavesTheKeyFree, runsAgain } from '../retries.js';
 
-class User {
-  readonly id = 1;
-  @Exclude() readonly password = 'secret';
-  readonly createdAt = new Date(0);
-
-  @Expose()
-  get name(): string {
-    return 'Änne';
-  }
-}
-
-const serializer = new ClassSerializerInterceptor(new Reflector());
-
-/** An interceptor in one line. */
-function around(
-  intercept: (next: CallHandler, context: ExecutionContext) => Observable<unknown>,
-): NestInterceptor {
-  return { intercept: (context, next) => intercept(next, context) };
-}
-
-const envelope = (name: string) => around((next) => next.handle().pipe(map((data) => ({ [name]: data }))));
-const headerOf = (name: string) =>
-  around((next, context) => {
-    const response = context.switchToHttp().getResponse<{ header(name: string, value: string): unknown }>();
-    return next.handle().pipe(
-      map((value) => {
-        response.header(name, 'set');
-        return value;
-      }),
-    );
-  });
 const refusing = around((next, context) => {
   const { body } = context.switchToHttp().getRequest<{ body: { token?: string } }>();
   return body.token === 'right'
@@ -123,8 +80,6 @@ class InterceptorAnswersController {
     return 'text';
   }
 }
-
-const SERIALIZED = '{"id":1,"createdAt":"1970-01-01T00:00:00.000Z","name":"Änne"}';
 
 export const interceptorAnswers: Group = {
   title: 'Interceptors that answer or fail',

@@ -1,21 +1,10 @@
-import {
-  BadRequestException,
-  ClassSerializerInterceptor,
-  Controller,
-  ConflictException,
-  Post,
-  UseInterceptors,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
-} from '@nestjs/common';
+import { ClassSerializerInterceptor, Controller, Post, UseInterceptors } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { Exclude, Expose } from 'class-transformer';
-import { catchError, map, Observable, of, switchMap, throwError, toArray } from 'rxjs';
-import { Global, Outside } from '../around.js';
+import { map, of, toArray } from 'rxjs';
+import { around, Global, Outside } from '../around.js';
 import { Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
-import { leavesTheKeyFree, runsAgain } from '../retries.js';
 
 class User {
   readonly id = 1;
@@ -30,13 +19,6 @@ class User {
 
 const serializer = new ClassSerializerInterceptor(new Reflector());
 
-/** An interceptor in one line. */
-function around(
-  intercept: (next: CallHandler, context: ExecutionContext) => Observable<unknown>,
-): NestInterceptor {
-  return { intercept: (context, next) => intercept(next, context) };
-}
-
 const envelope = (name: string) => around((next) => next.handle().pipe(map((data) => ({ [name]: data }))));
 const headerOf = (name: string) =>
   around((next, context) => {
@@ -48,12 +30,6 @@ const headerOf = (name: string) =>
       }),
     );
   });
-const refusing = around((next, context) => {
-  const { body } = context.switchToHttp().getRequest<{ body: { token?: string } }>();
-  return body.token === 'right'
-    ? next.handle()
-    : throwError(() => new BadRequestException('the token is wrong'));
-});
 
 @Controller('around')
 class InterceptorsController {

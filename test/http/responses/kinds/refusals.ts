@@ -1,18 +1,11 @@
 import {
-  BadGatewayException,
   BadRequestException,
   Body,
   Catch,
   ConflictException,
   Controller,
-  GatewayTimeoutException,
-  HttpException,
-  Injectable,
-  NotFoundException,
   ParseIntPipe,
   Post,
-  RequestTimeoutException,
-  Res,
   UseFilters,
   UseGuards,
   type ArgumentsHost,
@@ -21,14 +14,9 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { throwError } from 'rxjs';
 import { Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 import { leavesTheKeyFree, runsAgain } from '../retries.js';
-
-interface AnyResponse {
-  header(name: string, value: string): unknown;
-}
 
 class OutOfStock extends Error {
   constructor(readonly sku: string) {
@@ -59,7 +47,6 @@ class ConflictFilter extends Answering {
     super(409, host);
   }
 }
-Injectable()(ConflictFilter);
 
 @Catch(ConflictException)
 class UnavailableFilter extends Answering {
@@ -67,7 +54,6 @@ class UnavailableFilter extends Answering {
     super(503, host);
   }
 }
-Injectable()(UnavailableFilter);
 
 @Catch(ConflictException)
 class ForgivingFilter extends Answering {
@@ -75,7 +61,6 @@ class ForgivingFilter extends Answering {
     super(200, host);
   }
 }
-Injectable()(ForgivingFilter);
 
 class PasswordGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {

@@ -4,13 +4,10 @@ import type { FastifyReply } from 'fastify';
 import { IdempotentOp, IdempotentOperation, type Resource } from 'nestjs-idempotent';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { AnyResponse } from '../any-response.js';
 import { Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 import { isNotReplayable, isRebuilt, replayed } from '../retries.js';
-
-interface AnyResponse {
-  status(code: number): { send(body: unknown): unknown };
-}
 
 const LIMIT = 1_000;
 const replayWith = ({ id }: Resource) => ({ id, items: ['x'.repeat(LIMIT)] });
