@@ -7,6 +7,9 @@ import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 type WriteCallback = (error?: Error | null) => void;
 type Listener = (...args: unknown[]) => void;
 
+const TAP = Symbol('tap');
+type Tapped = ServerResponse & { [TAP]: RawResponseTap };
+
 /**
  * `holding`: bytes are kept back. `judging`: it has ended, or is too large, and the judge decides. `open`: all passes.
  * `deaf`: it is out, and what its handler still does to it does nothing.
@@ -20,6 +23,25 @@ type Mode = 'holding' | 'judging' | 'open' | 'deaf';
  * patched over (compression, sessions) sees everything once we let it pass.
  */
 export class RawResponseTap {
+  /**
+   * Frameworks ask these before they answer a second time; the truth would be "not yet" for as long as we hold. Shared by
+   * all responses: a getter of each response's own costs 5 µs.
+   */
+  private static readonly sentState: PropertyDescriptorMap = {
+    headersSent: {
+      configurable: true,
+      get(this: Tapped) {
+        return this[TAP].committed;
+      },
+    },
+    writableEnded: {
+      configurable: true,
+      get(this: Tapped) {
+        return this[TAP].ended;
+      },
+    },
+  };
+
   private mode: Mode = 'holding';
   private readonly held = new HeldBody();
   private committed = false;
@@ -51,9 +73,8 @@ export class RawResponseTap {
       prependOnceListener: this.told('prependOnceListener'),
     };
     Object.assign(response, ours);
-    // Frameworks ask these before they answer a second time; the truth would be "not yet" for as long as we hold.
-    Object.defineProperty(response, 'headersSent', { configurable: true, get: () => this.committed });
-    Object.defineProperty(response, 'writableEnded', { configurable: true, get: () => this.ended });
+    (response as Tapped)[TAP] = this;
+    Object.defineProperties(response, RawResponseTap.sentState);
   }
 
   /** Somebody else holds this response back: what is done to it here meanwhile does nothing. */
