@@ -1,6 +1,8 @@
 /** Every test runs from the sources, as ESM: see CONTRIBUTING.md. */
 export default {
   testEnvironment: 'node',
+  // Most tests take milliseconds; those with servers and processes share two cores with others.
+  testTimeout: 30_000,
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testRegex: '\\.spec\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],

@@ -8,9 +8,12 @@ import { expectProblem, send } from './support/requests.js';
 
 const body = { sku: 'A-123' };
 
-/** Bytes as the library lays them out, with any head. */
-function result(head: unknown, content = ''): Uint8Array {
-  const json = Buffer.from(typeof head === 'string' ? head : JSON.stringify(head));
+/** Bytes as the library lays them out: a head of a kind and what belongs to it, or any head as a text. */
+function result(
+  head: string | { readonly kind: string; readonly [meta: string]: unknown },
+  content = '',
+): Uint8Array {
+  const json = Buffer.from(typeof head === 'string' ? head : laidOut(head));
   const bytes = Buffer.alloc(10);
   bytes[0] = 0x69;
   bytes[1] = 1;
@@ -19,7 +22,11 @@ function result(head: unknown, content = ''): Uint8Array {
   return Buffer.concat([bytes, json, Buffer.from(content)]);
 }
 
-const whole = result({ kind: 'response', status: 201, headers: [] }, '{}');
+function laidOut({ kind, ...meta }: { readonly kind: string }): string {
+  return JSON.stringify({ kind, meta });
+}
+
+const whole = result({ kind: 'response', status: 201, headers: [], framing: 'whole' }, '{}');
 
 const MALFORMED: readonly (readonly [string, Uint8Array])[] = [
   ['no bytes', new Uint8Array(0)],
@@ -29,16 +36,33 @@ const MALFORMED: readonly (readonly [string, Uint8Array])[] = [
   ['a record that was cut short', whole.subarray(0, whole.length - 1)],
   ['a record with bytes after its end', Buffer.concat([whole, Buffer.from('x')])],
   ['a head that is no JSON', result('{"kind":')],
-  ['a head that is a list', result([])],
+  ['a head that is a list', result('[]')],
+  ['a head without what belongs to it', result('{"kind":"response"}')],
   ['an unknown kind', result({ kind: 'promise' })],
-  ['no status', result({ kind: 'response', headers: [] })],
-  ['a status as text', result({ kind: 'response', status: '201', headers: [] })],
-  ['a status that HTTP does not have', result({ kind: 'response', status: 999, headers: [] })],
-  ['no headers', result({ kind: 'response', status: 201 })],
-  ['headers that are not pairs', result({ kind: 'response', status: 201, headers: ['a', 'b'] })],
-  ['a header of an odd type', result({ kind: 'response', status: 201, headers: [['a', {}]] })],
-  ['a name no header has', result({ kind: 'response', status: 201, headers: [['a b', 'c']] })],
-  ['a header with a line break', result({ kind: 'response', status: 201, headers: [['a', 'b\r\nc: d']] })],
+  ['no status', result({ kind: 'response', headers: [], framing: 'whole' })],
+  ['a status as text', result({ kind: 'response', status: '201', headers: [], framing: 'whole' })],
+  [
+    'a status that HTTP does not have',
+    result({ kind: 'response', status: 1000, headers: [], framing: 'whole' }),
+  ],
+  ['no headers', result({ kind: 'response', status: 201, framing: 'whole' })],
+  [
+    'headers that are not pairs',
+    result({ kind: 'response', status: 201, headers: ['a', 'b'], framing: 'whole' }),
+  ],
+  [
+    'a header of an odd type',
+    result({ kind: 'response', status: 201, headers: [['a', {}]], framing: 'whole' }),
+  ],
+  [
+    'a name no header has',
+    result({ kind: 'response', status: 201, headers: [['a b', 'c']], framing: 'whole' }),
+  ],
+  [
+    'a header with a line break',
+    result({ kind: 'response', status: 201, headers: [['a', 'b\r\nc: d']], framing: 'whole' }),
+  ],
+  ['no framing', result({ kind: 'response', status: 201, headers: [] })],
   ['a value that is no JSON', result({ kind: 'value' }, '{"a":')],
 ];
 
@@ -88,6 +112,22 @@ describe.each(platforms)('a stored record that cannot be read, on %s', (platform
     expect(['unreadable', 'response', 'value']).toContain((await service.inspect(id))?.result);
     await service.forget(id);
     expect((await send(app, '/orders', { key: 'k', body })).json).toEqual({ id: 'order-2' });
+  });
+
+  it('is told from one that can: the same bytes, whole, are replayed', async () => {
+    const storage = memoryStorage();
+    const app = await start(platform, {
+      controllers: [ordersController(countingHandler())],
+      options: { storage },
+    });
+    await put(storage, app, 'k', whole);
+
+    const answer = await send(app, '/orders', { key: 'k', body });
+    expect([answer.status, answer.text, answer.headers.get('idempotent-replayed')]).toEqual([
+      201,
+      '{}',
+      'true',
+    ]);
   });
 
   it('does not open to a request that is not the same: 422 comes first', async () => {

@@ -106,6 +106,21 @@ describe('an app', () => {
     expect((await ada.at(await third.ready()).get('/orders')).body).toEqual([order]);
   }, 60_000);
 
+  it('that is killed with -9 has answered for the next one: the same key gets the same answer, and there is one order', async () => {
+    const first = start();
+    const ada = new OrdersClient(await first.ready());
+    const asking = { key: 'k', body: { items: [{ sku: 'A-123', quantity: 1, unitPrice: 1999 }] } };
+    const answer = await ada.post('/orders', asking);
+    expect([answer.status, answer.replayed]).toEqual([201, false]);
+    first.kill('SIGKILL');
+    await first.ended;
+
+    const second = ada.at(await start().ready());
+    const again = await second.post('/orders', asking);
+    expect([again.status, again.replayed, again.body]).toEqual([201, true, answer.body]);
+    expect((await second.get('/orders')).body).toEqual([answer.body]);
+  }, 60_000);
+
   it('recovers the data of a server that was killed, though its pid now belongs to somebody else', async () => {
     const first = start();
     const ada = new OrdersClient(await first.ready());

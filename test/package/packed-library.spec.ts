@@ -126,12 +126,19 @@ await redisStorage({ url: 'redis://127.0.0.1:1' }).start().catch((error) => cons
     ['nodenext, ESM', { module: 'nodenext' }, 'main.mts'],
     ['nodenext, CommonJS', { module: 'nodenext' }, 'main.cts'],
     ['bundler', { module: 'esnext', moduleResolution: 'bundler' }, 'main.ts'],
-  ])('compiles in a consumer with skipLibCheck: false (%s)', async (name, options, file) => {
-    const app = consumer(`types-${name.replace(/\W+/g, '-')}`, [...NEST, 'redis', 'typeorm', '@types/node']);
-    await unpackInto(app);
-    writeFileSync(
-      join(app, file),
-      `import { Idempotent, IdempotencyModule, type IdempotentOptions } from 'nestjs-idempotent';
+  ])(
+    'compiles in a consumer with skipLibCheck: false (%s)',
+    async (name, options, file) => {
+      const app = consumer(`types-${name.replace(/\W+/g, '-')}`, [
+        ...NEST,
+        'redis',
+        'typeorm',
+        '@types/node',
+      ]);
+      await unpackInto(app);
+      writeFileSync(
+        join(app, file),
+        `import { Idempotent, IdempotencyModule, type IdempotentOptions } from 'nestjs-idempotent';
 import { redisStorage } from 'nestjs-idempotent/redis';
 import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
 import { storageContract } from 'nestjs-idempotent/testing';
@@ -142,27 +149,29 @@ export const other = typeOrmStorage({ controlConnections: 2 });
 export const clauses: number = storageContract.length;
 export class Orders { @Idempotent('24h') create(): string { return 'x'; } }
 `,
-    );
-    writeFileSync(
-      join(app, 'tsconfig.json'),
-      JSON.stringify({
-        compilerOptions: {
-          ...options,
-          target: 'es2022',
-          types: ['node'],
-          strict: true,
-          noEmit: true,
-          skipLibCheck: false,
-          experimentalDecorators: true,
-        },
-        files: [file],
-      }),
-    );
-    const { stdout } = await exec('node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', app]).catch(
-      (error: { stdout: string }) => error,
-    );
-    expect(stdout).toBe('');
-  });
+      );
+      writeFileSync(
+        join(app, 'tsconfig.json'),
+        JSON.stringify({
+          compilerOptions: {
+            ...options,
+            target: 'es2022',
+            types: ['node'],
+            strict: true,
+            noEmit: true,
+            skipLibCheck: false,
+            experimentalDecorators: true,
+          },
+          files: [file],
+        }),
+      );
+      const { stdout } = await exec('node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', app]).catch(
+        (error: { stdout: string }) => error,
+      );
+      expect(stdout).toBe('');
+    },
+    120_000,
+  );
 
   it.each(['index.d.ts', 'redis/index.d.ts', 'testing/index.d.ts'])(
     'mentions no optional package in the types reached from %s',

@@ -58,8 +58,9 @@ const LIMITS = `## Where the promise ends
 - A handler that fails because its client is gone (\`await pipeline(file, res)\` does) has thrown, so a retry runs it again.
 - What a handler does to the response after something else has answered (a header, a status, an answer of its own) is lost.
   Its value is not: a retry gets it, unless JSON would not bring it back as it was.
-- What a handler with \`@Res()\` does after it has ended the response is waited for before the answer leaves; unless
-  somebody listens for the response's end, as \`await pipeline(file, res)\` does: then the answer is the outcome.
+- An answer that a handler with \`@Res()\` has ended is its outcome, whatever the handler does after it, and also when it
+  throws. The answer is held for that work, a second at most, and not at all where somebody listens for the response's
+  end, as \`await pipeline(file, res)\` does.
 - On Fastify, what is written to \`reply.raw\` passes by all hooks the first time, and a replay does not: it is compressed,
   for example.
 `;

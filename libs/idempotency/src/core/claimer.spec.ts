@@ -42,6 +42,24 @@ describe('Claimer', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it.each([
+    ['nothing', undefined],
+    ['a text', 'claimed'],
+    ['an unknown kind', { kind: 'granted' }],
+    ['a claim without steps', { kind: 'claimed', attempt: 1 }],
+    ['a completed record without a result', { kind: 'completed', fingerprint: 'fp', expiresInMs: 1 }],
+    ['a running one without a fingerprint', { kind: 'in_progress', leaseRemainingMs: 1 }],
+  ])('takes %s for a record that cannot be read, and asks no more', async (_what, outcome) => {
+    let asked = 0;
+    const broken = Object.assign(Object.create(memory) as MemoryStorage, {
+      claim: async () => ((asked += 1), outcome as never),
+    });
+    claimer = new Claimer(broken, clock, new TimerScope(clock.timers), seededRandomness(1), () => {});
+    const answer = await claimer.ask(QUESTION);
+    expect(answer).toMatchObject({ kind: 'failed', error: { code: 'record-unreadable' } });
+    expect(asked).toBe(1);
+  });
+
   it('counts the lease from the question that was answered', async () => {
     storage.holdCall('claim');
     const start = clock.monotonicMs();

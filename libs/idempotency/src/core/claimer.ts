@@ -110,6 +110,11 @@ export class Claimer {
   private async send(claim: Claim, terms: Omit<ClaimRequest, 'ownerToken'>): Promise<Sent> {
     const sentAt = this.clock.monotonicMs();
     const outcome = await this.storage.claim(claim.id, { ...terms, ownerToken: claim.ownerToken });
+    if (!isClaimOutcome(outcome)) {
+      throw new RecordUnreadableError(
+        `the storage \`${this.storage.name}\` answered what is no claim outcome`,
+      );
+    }
     const ageMs = this.clock.monotonicMs() - sentAt;
     if (outcome.kind === 'claimed' && ageMs >= terms.leaseMs) {
       throw new Error(
@@ -117,6 +122,23 @@ export class Claimer {
       );
     }
     return { outcome, sentAt };
+  }
+}
+
+/** Storages are other people's code: what is neither of these must not be taken for the fault of the client. */
+function isClaimOutcome(outcome: ClaimOutcome): boolean {
+  // Typed as anything may be that comes from there.
+  const given: Partial<Record<string, unknown>> | null | undefined = outcome;
+  switch (given?.['kind']) {
+    case 'claimed':
+      return Number.isInteger(given['attempt']) && given['steps'] instanceof Map;
+    case 'completed':
+      return typeof given['fingerprint'] === 'string' && given['result'] instanceof Uint8Array;
+    case 'in_progress':
+    case 'abandoned':
+      return typeof given['fingerprint'] === 'string';
+    default:
+      return false;
   }
 }
 

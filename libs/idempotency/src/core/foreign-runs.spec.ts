@@ -95,4 +95,30 @@ describe('ForeignRuns', () => {
     expect(waiters.map(({ told }) => told)).toEqual(['timeout', 'timeout']);
     expect([looks.length, clock.pendingTimers]).toEqual([0, 0]);
   });
+
+  it('looks as soon as a storage says that the record has changed, and in its own time when it cannot say', async () => {
+    const changes: (() => void)[] = [];
+    let asked = 0;
+    runs = new ForeignRuns(clock, timers, seededRandomness(1), () => {
+      asked += 1;
+      return asked > 6
+        ? Promise.reject(new Error('the subscription broke'))
+        : new Promise((resolve) => changes.push(resolve));
+    });
+    const waiter = waitFor('only', 5000);
+    await clock.advance(300);
+    const before = looks.length;
+    found = 'done';
+    changes.at(-1)?.();
+    await clock.advance(0);
+    expect([looks.length, waiter.told]).toEqual([before + 1, 'done']);
+
+    found = 'running';
+    asked = 7;
+    looks = [];
+    const other = waitFor('other', 1000, 'b');
+    await clock.advance(1000);
+    expect(other.told).toBe('timeout');
+    expect(looks.length).toBeLessThan(12);
+  });
 });

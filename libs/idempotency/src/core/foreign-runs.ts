@@ -1,4 +1,5 @@
-import { Deferred, sleep, within } from './bounded.js';
+import { Deferred, promised, sleep, within } from './bounded.js';
+import type { IdempotencyStorage } from './idempotency-storage.js';
 import type { Clock, Randomness, Timers } from './ports.js';
 import type { TimerScope } from './timer-scope.js';
 
@@ -19,6 +20,7 @@ export class ForeignRuns<T> {
     private readonly clock: Clock,
     private readonly timers: TimerScope,
     private readonly randomness: Randomness,
+    private readonly waitForChange?: IdempotencyStorage['waitForChange'],
   ) {}
 
   /**
@@ -42,7 +44,7 @@ export class ForeignRuns<T> {
     for (;;) {
       const left = until - this.clock.monotonicMs();
       if (left > 0 && !this.timers.closed) {
-        await sleep(this.timers, Math.min(left, poll.nextPause(this.randomness)));
+        await this.pause(id, Math.min(left, poll.nextPause(this.randomness)));
       }
       if (left <= 0 || this.timers.closed) {
         if (!poll.handOver()) this.polls.delete(id);
@@ -54,6 +56,18 @@ export class ForeignRuns<T> {
       poll.tellAll(share(found));
       return found;
     }
+  }
+
+  /** Ends early when the storage can tell that the record may have changed. */
+  private async pause(id: string, ms: number): Promise<void> {
+    const { waitForChange } = this;
+    if (waitForChange === undefined) return sleep(this.timers, ms);
+    const changed = await within(
+      this.timers,
+      ms,
+      promised(() => waitForChange(id, ms)),
+    );
+    if (changed.kind === 'failed') await sleep(this.timers, ms);
   }
 }
 

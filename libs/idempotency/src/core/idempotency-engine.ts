@@ -68,7 +68,7 @@ export class IdempotencyEngine {
     const emit: RunTools['emit'] = (type, run, error) =>
       this.emit(type, run.id, run.operation, error, run.attempt);
     this.local = new LocalRuns(claimer, { storage, clock, timers, randomness, keeper: this.keeper, emit });
-    this.foreign = new ForeignRuns(clock, timers, randomness);
+    this.foreign = new ForeignRuns(clock, timers, randomness, storage.waitForChange?.bind(storage));
   }
 
   /** How many records this process is claiming or running now. */

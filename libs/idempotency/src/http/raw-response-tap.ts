@@ -3,12 +3,10 @@ import { writtenHeaders } from './header-list.js';
 import { HeldBody } from './held-body.js';
 import { RawResponse, type Method, type ResponseMethods } from './raw-response.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
+import { pretendSent, stopPretending, type SentState } from './sent-state.js';
 
 type WriteCallback = (error?: Error | null) => void;
 type Listener = (...args: unknown[]) => void;
-
-const TAP = Symbol('tap');
-type Tapped = ServerResponse & { [TAP]: RawResponseTap };
 
 /**
  * `holding`: bytes are kept back. `judging`: it has ended, or is too large, and the judge decides. `open`: all passes.
@@ -22,30 +20,11 @@ type Mode = 'holding' | 'judging' | 'open' | 'deaf';
  * It replaces methods on the object itself and never puts the old ones back: who patched after us calls us, and whom we
  * patched over (compression, sessions) sees everything once we let it pass.
  */
-export class RawResponseTap {
-  /**
-   * Frameworks ask these before they answer a second time; the truth would be "not yet" for as long as we hold. Shared by
-   * all responses: a getter of each response's own costs 5 µs.
-   */
-  private static readonly sentState: PropertyDescriptorMap = {
-    headersSent: {
-      configurable: true,
-      get(this: Tapped) {
-        return this[TAP].committed;
-      },
-    },
-    writableEnded: {
-      configurable: true,
-      get(this: Tapped) {
-        return this[TAP].ended;
-      },
-    },
-  };
-
+export class RawResponseTap implements SentState {
+  committed = false;
+  ended = false;
   private mode: Mode = 'holding';
   private readonly held = new HeldBody();
-  private committed = false;
-  private ended = false;
   private deafAfter = false;
   private writerWaits = false;
   private readonly drainListeners: Listener[] = [];
@@ -73,8 +52,7 @@ export class RawResponseTap {
       prependOnceListener: this.told('prependOnceListener'),
     };
     Object.assign(response, ours);
-    (response as Tapped)[TAP] = this;
-    Object.defineProperties(response, RawResponseTap.sentState);
+    pretendSent(response, this);
   }
 
   /** Somebody else holds this response back: what is done to it here meanwhile does nothing. */
@@ -260,8 +238,7 @@ export class RawResponseTap {
 
   private pass(): void {
     this.mode = 'open';
-    delete (this.response as { headersSent?: boolean }).headersSent;
-    delete (this.response as { writableEnded?: boolean }).writableEnded;
+    stopPretending(this.response);
   }
 }
 
