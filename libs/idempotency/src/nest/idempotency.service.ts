@@ -48,7 +48,11 @@ export interface RecordFilter {
 export class IdempotencyService {
   constructor(@Inject(IDEMPOTENCY_RUNTIME) private readonly runtime: IdempotencyRuntime) {}
 
-  /** Everything that happens to records, as it happens. Also on diagnostics channels `nestjs-idempotent:<type>`. */
+  /**
+   * Everything that happens to records, as it happens. Also on diagnostics channels `nestjs-idempotent:<type>`.
+   *
+   * A subscriber must be quick and must not throw: RxJS rethrows what it throws as an uncaught exception.
+   */
   get events$(): Observable<IdempotencyEvent> {
     return this.runtime.events.asObservable();
   }
