@@ -161,7 +161,10 @@ describe('an app', () => {
     thief.close();
   }, 30_000);
 
-  const whenRoot = process.getuid?.() === 0 ? it : it.skip;
+  const isRoot = process.getuid?.() === 0;
+  const whenRoot = isRoot ? it : it.skip;
+  if (!isRoot)
+    console.warn('Skipped, because only root can have a folder that PostgreSQL’s user cannot reach.');
   whenRoot(
     'of root keeps its data in a temporary folder when PostgreSQL cannot reach theirs',
     async () => {
