@@ -193,6 +193,18 @@ describe('an operator’s call while the storage does not answer', () => {
     held.open();
   });
 
+  it('is told apart from a decision that was made: resolve() says when it is not confirmed', async () => {
+    const storage = faultyStorage(memoryStorage());
+    const service = await startService({ storage, storageTimeout: '100ms' });
+    await service.run(job('k'), () => Promise.reject(new Error('a bug'))).catch(() => {});
+    storage.rejectNext('complete', Infinity);
+
+    expect(await codeOf(service.resolve(service.recordId(job('k')), { value: 1 }))).toBe(
+      'storage-unavailable',
+    );
+    storage.heal();
+  });
+
   it('ends with storage-unavailable when the storage refuses', async () => {
     const storage = faultyStorage(memoryStorage());
     const service = await startService({ storage });

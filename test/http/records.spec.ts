@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { memoryStorage } from 'nestjs-idempotent';
 import type { IdempotencyRecordInfo, IdempotencyService, RecordFilter } from 'nestjs-idempotent';
 import { FakeClock, faultyStorage, Gate, MemoryStorage } from 'nestjs-idempotent/testing';
 import { codeOf, job, startService } from './support/services.js';
@@ -12,6 +13,26 @@ describe('the operator’s view', () => {
     for await (const record of service.find(filter)) found.push(record);
     return found;
   };
+
+  it('ends the walk of the storage when nobody wants the rest of it', async () => {
+    const storage = memoryStorage();
+    let ended = false;
+    const find = storage.find.bind(storage);
+    storage.find = async function* (query) {
+      try {
+        yield* find(query);
+      } finally {
+        ended = true;
+      }
+    };
+    const service = await startService({ storage });
+    for (const key of ['a', 'b']) await service.run(job(key), () => 1);
+
+    for await (const _record of service.find()) break;
+    await new Promise(setImmediate);
+
+    expect(ended).toBe(true);
+  });
 
   it('shows a record while it runs, when it is given up, and when it is completed', async () => {
     const service = await startService();

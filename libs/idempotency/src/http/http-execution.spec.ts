@@ -323,3 +323,36 @@ describe('a client that is gone', () => {
     expect(calls).toEqual(['complete bodyless']);
   });
 });
+
+describe('what belongs to the user', () => {
+  it('may fail when nobody waits any more: an error that cannot be described is given up, and the failure is told', async () => {
+    const broken = new Error('a getter of the error failed');
+    const { execution, calls, failures } = execute(
+      {},
+      {
+        describeError: () => {
+          throw broken;
+        },
+      },
+    );
+    execution.begin();
+    execution.chainTornDown();
+    execution.responseClosed();
+    execution.threw(new Error('a bug'));
+    await new Promise(setImmediate);
+    expect([calls, failures]).toEqual([['release'], [broken]]);
+  });
+
+  it('is held for a second at most while a handler works on after its own answer, and is its outcome then', async () => {
+    const { execution, end, calls, clock } = execute({}, { answersItself: true });
+    execution.begin();
+    let out = false;
+    const verdict = end(201).then(() => (out = true));
+    await clock.advance(999);
+    expect([out, calls]).toEqual([false, []]);
+    await clock.advance(1);
+    await verdict;
+    expect(calls).toEqual(['complete response']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});

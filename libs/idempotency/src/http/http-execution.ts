@@ -1,9 +1,8 @@
 import { Deferred } from '../core/bounded.js';
-import { encodeValue } from '../core/plain-value.js';
 import type { StoredResult } from '../core/result.js';
 import type { Clock, Timers } from '../core/ports.js';
 import type { Run } from '../core/run.js';
-import { LATE_STEP, type HandlerError, type HandlerValue } from './late-outcome.js';
+import { encodeLateOutcome, LATE_STEP, type HandlerError, type HandlerValue } from './late-outcome.js';
 import { responseToResult, type HeaderList, type Resource } from './recorded-response.js';
 import { defaultRecordPolicy, isFinalStatus, type RecordDecision, type RecordPolicy } from './retention.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
@@ -259,9 +258,9 @@ export class HttpExecution implements ResponseJudge {
   /** The record stays open with the outcome as a step: the next attempt sends it through the ordinary reply path. */
   private async keepForRetry(described: HandlerError | undefined): Promise<boolean> {
     if (described === undefined && this.terms.answersItself) return false;
-    const { value, emissions } = this.returnedValue;
-    const returned = { phase: 'returned', ...(emissions === undefined ? { value } : { emissions }) };
-    const bytes = encodeValue(described ? { phase: 'threw', ...described } : returned);
+    const bytes = encodeLateOutcome(
+      described ? { phase: 'threw', ...described } : { phase: 'returned', ...this.returnedValue },
+    );
     if (bytes === undefined) return false;
     try {
       return (await this.terms.run.saveStep(LATE_STEP, bytes)) === 'applied';

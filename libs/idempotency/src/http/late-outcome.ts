@@ -1,6 +1,6 @@
 import { RecordUnreadableError } from '../core/errors.js';
 import type { Steps } from '../core/idempotency-storage.js';
-import { decodeValue } from '../core/plain-value.js';
+import { decodeValue, encodeValue } from '../core/plain-value.js';
 
 /** The step under which an outcome is kept that came after the response: no name that a handler can choose. */
 export const LATE_STEP = '\u0000late';
@@ -19,6 +19,13 @@ export interface HandlerValue {
 
 export type LateOutcome =
   ({ readonly phase: 'returned' } & HandlerValue) | ({ readonly phase: 'threw' } & HandlerError);
+
+/** An outcome as `lateOutcomeIn` reads it, or `undefined` when it is no plain data. */
+export function encodeLateOutcome(late: LateOutcome): Uint8Array | undefined {
+  if (late.phase === 'threw') return encodeValue({ ...late });
+  const { value, emissions } = late;
+  return encodeValue({ phase: 'returned', ...(emissions === undefined ? { value } : { emissions }) });
+}
 
 /** What an earlier attempt came to after its client had been answered by something else; undefined when there is none. */
 export function lateOutcomeIn(steps: Steps): LateOutcome | undefined {

@@ -117,16 +117,17 @@ export class IdempotencyService {
       ...(olderThan === undefined ? {} : { minAgeMs: durationMs('olderThan', olderThan, Infinity) }),
     };
     const records = this.runtime.storage.find(query)[Symbol.asyncIterator]();
-    for (;;) {
-      const next = await operatorCall(this.runtime, () => records.next());
-      if (next.done === true) return;
-      const info = describeRecord(next.value);
-      if (
-        resource === undefined ||
-        (info.resource?.type === resource.type && info.resource.id === resource.id)
-      ) {
-        yield info;
+    try {
+      for (;;) {
+        const next = await operatorCall(this.runtime, () => records.next(), MAINTENANCE_MS);
+        if (next.done === true) return;
+        const info = describeRecord(next.value);
+        const named = info.resource;
+        if (resource === undefined || (named?.type === resource.type && named.id === resource.id)) yield info;
       }
+    } finally {
+      // Whoever breaks off early ends the storage's walk too. One that hangs is not waited for.
+      void Promise.resolve(records.return?.()).catch(() => {});
     }
   }
 
@@ -143,7 +144,7 @@ export class IdempotencyService {
       const removed = await operatorCall(
         this.runtime,
         () => storage.purgeExpired(PURGE_BATCH),
-        PURGE_BATCH_MS,
+        MAINTENANCE_MS,
       );
       total += removed;
       if (removed < PURGE_BATCH) return total;
@@ -163,5 +164,8 @@ export class IdempotencyService {
 }
 
 const PURGE_BATCH = 1000;
-/** A thousand rows of large results take their time on a busy disk; nobody waits for them but a job. */
-const PURGE_BATCH_MS = 30_000;
+/**
+ * Bounds one step of a walk or of a purge. A thousand rows on a busy disk, or millions of keys before the next match, take
+ * their time, and no request waits for them.
+ */
+const MAINTENANCE_MS = 30_000;
