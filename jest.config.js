@@ -7,6 +7,7 @@ export default {
   testRegex: '\\.spec\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
+    '^@fastify/static$': '<rootDir>/test/support/no-static-files.cjs',
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^nestjs-idempotent$': '<rootDir>/libs/idempotency/src/index.ts',
     '^nestjs-idempotent/(redis|typeorm|testing)$': '<rootDir>/libs/idempotency/src/$1/index.ts',

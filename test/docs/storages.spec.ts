@@ -11,13 +11,31 @@ describe('docs/storages.md', () => {
     expect(tried?.filter((command) => !listed.includes(command))).toEqual([]);
   });
 
-  it('describes every column of the table that the migration makes', () => {
-    const migration = readText('libs/idempotency/src/typeorm/migrations/create-idempotency-records.ts');
-    const columns = [...migration.matchAll(/^ {2}(\w+) (?:text|smallint|integer|uuid|timestamp|bytea)\b/gm)];
-    const rows = lines.filter((line) =>
-      /^\| `(?:id|state|attempt|previous|owner|fingerprint|created_at|steps)/.test(line),
-    );
+  it('lists the commands that a test with such a user on a Redis Cluster has found to be enough', () => {
+    const source = readText('test/storage/redis-cluster.spec.ts');
+    const tried = /const COMMANDS = \[([^;]+)\];/.exec(source)?.[1]?.match(/\+[^']+/g) ?? [];
+    const text = lines.join(' ');
+    expect(tried).toContain('+asking');
+    expect(tried.filter((command) => !text.includes(command))).toEqual([]);
+  });
+
+  it.each([
+    ['## PostgreSQL with TypeORM', 'postgres'],
+    ['## MariaDB with TypeORM', 'mariadb'],
+  ])('describes every column of the table that the migration makes: %s', (heading, folder) => {
+    const sql = readText(`libs/idempotency/src/typeorm/${folder}/create-table.ts`);
+    const columns = [
+      ...sql.matchAll(
+        /^ {2}(\w+) (?:text|smallint|integer|uuid|timestamp|bytea|varbinary|tinyint|int|char|bigint|longblob)\b/gm,
+      ),
+    ];
+    const start = lines.indexOf(heading);
+    const end = lines.findIndex((line, at) => at > start && line.startsWith('## '));
+    const rows = lines
+      .slice(start, end)
+      .filter((line) => /^\| `(?:id|state|attempt|previous|owner|fingerprint|created_at|steps)/.test(line));
     const described = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)]);
+    expect(columns.length).toBeGreaterThan(10);
     expect(described.map(([, name]) => name).sort()).toEqual(columns.map(([, name]) => name).sort());
   });
 });

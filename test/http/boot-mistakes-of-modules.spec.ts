@@ -1,8 +1,10 @@
 import { Controller, Get, Module } from '@nestjs/common';
+import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { IdempotencyModule, memoryStorage, type IdempotencyStorage } from 'nestjs-idempotent';
 import { FakeClock, MemoryStorage } from 'nestjs-idempotent/testing';
+import { createServer } from 'node:http2';
 import { boot, mistakeOf, withModule, withRoute } from './support/boot.js';
 
 const environment = process.env['NODE_ENV'];
@@ -49,12 +51,20 @@ describe('an app does not boot without, or with too much of, IdempotencyModule:'
     );
   });
 
-  it('HTTP/2, which is not recorded yet', async () => {
-    const adapter = new FastifyAdapter({ http2: true } as never);
+  it('HTTP/2 with Express, which does not know it', async () => {
+    class Bridged extends ExpressAdapter {
+      override initHttpServer(): void {
+        this.httpServer = createServer() as never;
+      }
+    }
 
-    expect(await mistakeOf(() => withModule({}), adapter)).toMatch(
-      /does not record responses over HTTP\/2 yet.*Serve HTTP\/1\.1 behind a proxy/,
+    expect(await mistakeOf(() => withModule({}), new Bridged())).toMatch(
+      /records responses over HTTP\/2 on Fastify alone.*serve HTTP\/1\.1 behind a proxy/,
     );
+  });
+
+  it('but not HTTP/2 with Fastify', async () => {
+    await boot(withModule({}), new FastifyAdapter({ http2: true } as object));
   });
 
   it('but it does when one forRoot() is imported by several modules', async () => {

@@ -156,11 +156,11 @@ describe.each(platforms)('whether it is the same request, on %s', (platform) => 
           ): void;
         };
       };
-      for (const type of ['text/x-log', 'application/octet-stream', 'multipart/form-data']) {
+      for (const type of ['text/x-log', 'application/octet-stream', 'multipart/related']) {
         instance.addContentTypeParser(type, (_request, _payload, done) => done(null));
       }
     };
-    for (const type of ['text/x-log', 'application/octet-stream', 'multipart/form-data; boundary=x']) {
+    for (const type of ['text/x-log', 'application/octet-stream', 'multipart/related; boundary=x']) {
       const { post, handler } = await set({}, leaveUnread);
       const headers = { 'Content-Type': type };
 

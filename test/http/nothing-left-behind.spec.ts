@@ -130,7 +130,7 @@ describe.each(platforms)('nothing is left behind on %s', (platform) => {
     await gate.reached();
     expect(ours(response as unknown as ServerResponse)).toHaveLength(1);
     leave();
-    await eventually(() => expect(response?.destroyed).toBe(true));
+    await eventually(() => expect(response?.req.socket.destroyed).toBe(true));
     gate.open();
     return { app, response: response as ServerResponse, runs: () => runs, events };
   };

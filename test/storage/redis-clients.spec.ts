@@ -7,8 +7,8 @@ import {
   type RedisStorageOptions,
 } from '../../libs/idempotency/src/redis/index.js';
 import { claimRequest, listeningHost, newClaim, useRedis } from '../support/redis-fixture.js';
+import { expectBytesKept, expectPrefixed } from '../support/redis-expectations.js';
 
-const HOUR_MS = 3_600_000;
 const redis = useRedis();
 const opened: { readonly isOpen: boolean; destroy(): void }[] = [];
 
@@ -37,34 +37,24 @@ describe('a client handed in', () => {
         commandOptions: { typeMapping: { [RESP_TYPES.NUMBER]: String } },
       }),
   };
-  const result = Uint8Array.from({ length: 1024 }, (_, index) => index % 256);
 
   for (const [which, make] of Object.entries(clients)) {
     it(`${which} gets bytes back as they were`, async () => {
       const client = ours(make());
       client.on('error', () => {});
       await client.connect();
-      const own = redisStorage({ client });
-      await own.start?.();
-      const { id, request, claim } = newClaim();
-      await expect(own.claim(id, request)).resolves.toMatchObject({ kind: 'claimed', attempt: 1 });
-      await own.saveStep(claim, 'charge', result);
-      await expect(own.claim(id, claimRequest())).resolves.toMatchObject({
-        kind: 'in_progress',
-        fingerprint: 'fp',
-      });
-      expect(Buffer.compare((await own.get(id))?.steps.get('charge') ?? Buffer.alloc(0), result)).toBe(0);
-      await own.complete(claim, result, HOUR_MS);
-      const replay = await own.claim(id, claimRequest());
-      expect(replay.kind === 'completed' && Buffer.compare(replay.result, result)).toBe(0);
-      const found: string[] = [];
-      for await (const record of own.find({ idPrefix: 'test|redis|', state: 'completed' }))
-        found.push(record.id);
-      expect(found).toEqual([id]);
-      await expect(own.forget(id)).resolves.toBe(true);
-      await expect(own.get(id)).resolves.toBeUndefined();
+      await expectBytesKept(client);
     });
   }
+
+  it('has its `keyPrefix` before every key', async () => {
+    const keyPrefix = 'app[1]:';
+    const client = ours(createClient({ url: redis.server.url, keyPrefix }));
+    client.on('error', () => {});
+    await client.connect();
+    await expectBytesKept(client);
+    await expectPrefixed(client, keyPrefix, () => redis.admin.keys('*'));
+  });
 
   it('is never closed, and is used again after the next start', async () => {
     const client = ours(createClient({ url: redis.server.url }));
@@ -114,7 +104,9 @@ describe('a client handed in', () => {
       isReady: true,
       sendCommand: (command) => redis.admin.sendCommand([...command]),
     };
-    await expect(redisStorage({ client }).start?.()).rejects.toThrow('Use the package `redis` 5 or 6.');
+    await expect(redisStorage({ client }).start?.()).rejects.toThrow(
+      'Use the package `redis` 5 or 6, or `ioredis` 5.',
+    );
   });
 });
 

@@ -1,8 +1,10 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
+import { InvalidOptionsError, StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
 import { redisStorage } from '../../libs/idempotency/src/redis/index.js';
 import { freePort } from '../support/free-port.js';
+import { ioredisClient, nodeRedisClient } from '../support/redis-clients.js';
+import { RedisCluster } from '../support/redis-cluster.js';
 import { claimRequest, eventually, listeningHost, newClaim, useRedis } from '../support/redis-fixture.js';
 import { startRedis } from '../support/redis-server.js';
 
@@ -171,4 +173,62 @@ describe('the operator', () => {
     await expect(storage.claim('elsewhere|1', request)).rejects.toThrow('Give the Redis user the commands');
     await storage.stop?.();
   });
+});
+
+describe('a node of a Redis Cluster', () => {
+  let cluster: RedisCluster;
+  beforeAll(async () => {
+    cluster = await RedisCluster.start();
+  }, 60_000);
+  afterAll(() => cluster.stop());
+
+  const clients = {
+    '`url`': async () => ({ url: cluster.masters[0]?.url ?? '' }),
+    'a client of node-redis': () => nodeRedisClient(cluster.masters[0]?.url ?? ''),
+    'a client of ioredis': () => ioredisClient(cluster.masters[0]?.port ?? 0),
+  };
+  for (const [way, open] of Object.entries(clients)) {
+    it(`is refused for ${way}, with what to give instead`, async () => {
+      const opened = await open();
+      const storage = redisStorage('client' in opened ? { client: opened.client } : { url: opened.url });
+      try {
+        const start = storage.start?.();
+        await expect(start).rejects.toThrow(InvalidOptionsError);
+        await expect(start).rejects.toThrow(
+          'is one node of a Redis Cluster, and answers for a part of the keys',
+        );
+        await expect(start).rejects.toThrow('`createCluster()` of the package `redis`');
+      } finally {
+        await storage.stop?.();
+        if ('close' in opened) await opened.close();
+      }
+    });
+  }
+
+  it('that may not be asked is told by its first MOVED', async () => {
+    const [node] = cluster.masters;
+    const may = ['+evalsha', '+eval', '+script|load', '+get', '+set', '+pexpire', '+pttl', '+time'];
+    await node?.command('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '-@all', ...may);
+    const storage = redisStorage({ url: node?.url.replace('//', '//app:pw@') ?? '' });
+    try {
+      await storage.start?.();
+      const claims = Array.from({ length: 50 }, () => storage.claim(newClaim().id, claimRequest()));
+      await expect(Promise.all(claims)).rejects.toThrow(/MOVED .* hand in a cluster client as `client`/);
+      await Promise.allSettled(claims);
+    } finally {
+      await storage.stop?.();
+    }
+  });
+
+  it('is used as long as it is the only one', async () => {
+    const alone = await RedisCluster.start({ masters: 1 });
+    const storage = redisStorage({ url: alone.masters[0]?.url ?? '' });
+    try {
+      await storage.start?.();
+      await expect(storage.claim(newClaim().id, claimRequest())).resolves.toMatchObject({ kind: 'claimed' });
+    } finally {
+      await storage.stop?.();
+      await alone.stop();
+    }
+  }, 20_000);
 });

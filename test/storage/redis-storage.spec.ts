@@ -9,7 +9,10 @@ import {
 } from '../../libs/idempotency/src/redis/scripts/index.js';
 import { UrlConnection } from '../../libs/idempotency/src/redis/url-connection.js';
 import { storageContract, type ContractHarness } from '../../libs/idempotency/src/testing/index.js';
+import { nodeRedisClient } from '../support/redis-clients.js';
+import { redisHarness } from '../support/redis-harness.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
+import { describeContract } from './contract-column.js';
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -32,13 +35,7 @@ async function withHarness(
   }
 }
 
-describe('redisStorage keeps the storage contract on a real Redis', () => {
-  for (const clause of storageContract) {
-    it(clause.name, () =>
-      withHarness({ storage: REDIS_SCRIPTS, peer: REDIS_SCRIPTS }, (harness) => clause.run(harness)),
-    );
-  }
-});
+describeContract('Redis, node-redis', () => redisHarness(() => nodeRedisClient(server.url)));
 
 /** The scripts with one text replaced; fails when it is not there, so that a fault cannot silently vanish. */
 function withFault(from: string | RegExp, to: string, only?: readonly ScriptName[]): RedisScripts {

@@ -4,9 +4,9 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { performance } from 'node:perf_hooks';
 import { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
-import { ControlConnections } from '../../libs/idempotency/src/typeorm/control-connections.js';
-import type { Statements } from '../../libs/idempotency/src/typeorm/session.js';
-import * as statements from '../../libs/idempotency/src/typeorm/statements/postgres.js';
+import { ControlConnections } from '../../libs/idempotency/src/typeorm/postgres/control-connections.js';
+import type { Statements } from '../../libs/idempotency/src/typeorm/postgres/postgres-records.js';
+import * as statements from '../../libs/idempotency/src/typeorm/postgres/statements.js';
 import { typeOrmStorage } from '../../libs/idempotency/src/typeorm/index.js';
 import {
   claimRequest,

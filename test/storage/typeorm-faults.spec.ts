@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { IdempotencyStorage } from '../../libs/idempotency/src/core/idempotency-storage.js';
 import { storageContract } from '../../libs/idempotency/src/testing/index.js';
-import type { StatementName } from '../../libs/idempotency/src/typeorm/session.js';
+import type { StatementName } from '../../libs/idempotency/src/typeorm/postgres/postgres-records.js';
 import { connectionsInTransactions, plainConnections, storageWithSql } from '../support/faulty-sql.js';
 import { renewsBesideLockedRow } from '../support/locked-row.js';
 import { usePostgres } from '../support/postgres-fixture.js';

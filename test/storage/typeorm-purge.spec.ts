@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { purge } from '../../libs/idempotency/src/typeorm/statements/postgres.js';
+import { purge } from '../../libs/idempotency/src/typeorm/postgres/statements.js';
 import { eventually, holdLock, listeningHost, newClaim, usePostgres } from '../support/postgres-fixture.js';
 
 const postgres = usePostgres({ args: ['-c', 'log_statement=all', '-c', 'log_line_prefix=%a|%d|'] });

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { storageContract, type ContractHarness } from '../../libs/idempotency/src/testing/index.js';
@@ -9,6 +9,7 @@ import {
 } from '../../libs/idempotency/src/typeorm/index.js';
 import { brokenClauses } from '../support/broken-clauses.js';
 import { usePostgres } from '../support/postgres-fixture.js';
+import { describeContract } from './contract-column.js';
 
 const postgres = usePostgres();
 
@@ -24,14 +25,7 @@ async function harnessOver(
   return { storage, openPeer: () => Promise.resolve(peer), advance: (ms) => sleep(ms) };
 }
 
-describe('typeOrmStorage keeps the contract of storages on a real PostgreSQL', () => {
-  let harness: ContractHarness;
-  beforeAll(async () => {
-    harness = await harnessOver(await postgres.migrated());
-  });
-
-  for (const clause of storageContract) it(clause.name, () => clause.run(harness));
-});
+describeContract('PostgreSQL', async () => harnessOver(await postgres.migrated()));
 
 describe('typeOrmStorage keeps the whole contract', () => {
   it('with prepared statements', async () => {

@@ -12,16 +12,26 @@ export interface RunningApp {
   close(): Promise<void>;
 }
 
+export interface ServerOptions {
+  /** HTTP/2 without TLS, which Fastify alone knows. */
+  readonly http2?: boolean;
+}
+
 /** A Nest application that listens on loopback. `prepare` runs before `init()`. */
 export async function startApp(
   platform: Platform,
   module: ModuleMetadata,
   prepare: (app: INestApplication) => Promise<void> | void = () => {},
+  { http2 = false }: ServerOptions = {},
 ): Promise<RunningApp> {
   const testing = await Test.createTestingModule(module).compile();
   const app: INestApplication =
     platform === 'fastify'
-      ? testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter(), { logger: false })
+      ? testing.createNestApplication<NestFastifyApplication>(
+          // The adapter's types know the two versions as two adapters.
+          http2 ? new FastifyAdapter({ http2 } as object) : new FastifyAdapter(),
+          { logger: false },
+        )
       : testing.createNestApplication({ logger: false });
   await prepare(app);
   const port = await freePort();

@@ -1,11 +1,18 @@
 import type { DataSource } from 'typeorm';
 import type { IdempotencyStorage } from '../../libs/idempotency/src/core/idempotency-storage.js';
-import type { QueryAnswer, Statement } from '../../libs/idempotency/src/typeorm/control-connections.js';
-import { Session, type SessionParts, type Statements } from '../../libs/idempotency/src/typeorm/session.js';
-import * as sound from '../../libs/idempotency/src/typeorm/statements/postgres.js';
+import type {
+  QueryAnswer,
+  Statement,
+} from '../../libs/idempotency/src/typeorm/postgres/control-connections.js';
+import {
+  PostgresRecords,
+  type Statements,
+} from '../../libs/idempotency/src/typeorm/postgres/postgres-records.js';
+import * as sound from '../../libs/idempotency/src/typeorm/postgres/statements.js';
+import { Session } from '../../libs/idempotency/src/typeorm/session.js';
 import { TypeOrmStorage } from '../../libs/idempotency/src/typeorm/typeorm-storage.js';
 
-type Connections = SessionParts['connections'];
+type Connections = ConstructorParameters<typeof PostgresRecords>[0];
 
 /** The storage with other SQL: `change` gets each statement and gives what is asked instead. */
 export async function storageWithSql(
@@ -17,13 +24,8 @@ export async function storageWithSql(
     names.map((name) => [name, (table: string) => change(name, sound[name](table))]),
   ) as unknown as Statements;
   const table = { schema: undefined, name: 'idempotency_records' };
-  const session = new Session({
-    connections,
-    statements,
-    table,
-    purgeEveryMs: undefined,
-    warn: () => undefined,
-  });
+  const records = new PostgresRecords(connections, statements, table);
+  const session = new Session({ records, purgeEveryMs: undefined, warn: () => undefined });
   const storage = new TypeOrmStorage(() => Promise.resolve(session));
   await storage.start();
   return storage;

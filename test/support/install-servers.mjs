@@ -7,14 +7,32 @@ import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync 
 import { delimiter, join } from 'node:path';
 import process from 'node:process';
 
-/** Program that the tests start, the Debian package that holds it, and the service that this package would enable. */
-const SERVERS = [{ program: 'redis-server', debianPackage: 'redis-server', service: 'redis-server' }];
+/** Program that the tests start, the packages that hold it, and the service that Debian's would enable. */
+const SERVERS = [
+  {
+    program: 'redis-server',
+    debianPackage: 'redis-server',
+    service: 'redis-server',
+    brewPackage: 'redis',
+    dnfPackage: 'redis',
+  },
+  {
+    program: 'mariadbd',
+    debianPackage: 'mariadb-server',
+    service: 'mariadb',
+    brewPackage: 'mariadb',
+    dnfPackage: 'mariadb-server',
+  },
+];
+
+/** Servers lie where not everybody's PATH leads; `mariadb-server.ts` looks there as well. */
+const SERVER_DIRS = ['/usr/sbin', '/usr/local/sbin', '/usr/libexec'];
 
 /** While it answers 101, package scripts start no services. */
 const POLICY_FILE = '/usr/sbin/policy-rc.d';
 
-function isOnPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
+function isThere(program) {
+  return [...(process.env.PATH ?? '').split(delimiter), ...SERVER_DIRS].some((dir) => {
     try {
       accessSync(join(dir, program), constants.X_OK);
       return true;
@@ -32,9 +50,9 @@ function isDebian() {
 
 /** Why nothing can be installed here, or `undefined`. */
 function obstacle() {
-  if (process.env.TEST_INSTALL === '0') return 'TEST_INSTALL=0 forbids installing it';
-  if (!isDebian() || !isOnPath('apt-get')) return 'it is installed by itself only on Debian and Ubuntu';
-  if (process.getuid?.() !== 0) return 'only root can install it';
+  if (process.env.TEST_INSTALL === '0') return 'TEST_INSTALL=0 forbids installing';
+  if (!isDebian() || !isThere('apt-get')) return 'installing by itself works only on Debian and Ubuntu';
+  if (process.getuid?.() !== 0) return 'only root can install';
   return undefined;
 }
 
@@ -64,34 +82,39 @@ function install(packages) {
   }
 }
 
-const missing = SERVERS.filter(({ program }) => !isOnPath(program));
+const names = (servers) => servers.map(({ program }) => program).join(' and ');
+const areMissing = (servers) => (servers.length === 1 ? 'which is missing' : 'which are missing');
+
+/** What to type, where it is not done here. */
+function commandFor(servers) {
+  const packages = (kind) => servers.map((server) => server[kind]).join(' ');
+  if (isDebian()) return `sudo apt-get update && sudo apt-get install -y ${packages('debianPackage')}`;
+  if (process.platform === 'darwin') return `brew install ${packages('brewPackage')}`;
+  return `the package manager of your system, for example: dnf install ${packages('dnfPackage')}`;
+}
+
+const missing = SERVERS.filter(({ program }) => !isThere(program));
 if (missing.length > 0) {
-  const programs = missing.map(({ program }) => program).join(' and ');
-  const packages = missing.map(({ debianPackage }) => debianPackage);
-  const byHand = isDebian()
-    ? `sudo apt-get update && sudo apt-get install -y ${packages.join(' ')}`
-    : process.platform === 'darwin'
-      ? 'brew install redis'
-      : `the package manager of your system, for example: dnf install redis`;
   const reason = obstacle();
   if (reason === undefined) {
     console.log(
-      `The tests start a real ${programs}, which is missing: installing it with apt-get (TEST_INSTALL=0 forbids that).`,
+      `The tests start ${names(missing)}, ${areMissing(missing)}: installing with apt-get (TEST_INSTALL=0 forbids that).`,
     );
     try {
-      install(packages);
+      install(missing.map(({ debianPackage }) => debianPackage));
       for (const { service } of missing) disable(service);
     } catch (error) {
       console.error(`apt-get failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  const still = missing.filter(({ program }) => !isOnPath(program));
+  const still = missing.filter(({ program }) => !isThere(program));
   if (still.length > 0) {
+    const because = reason === undefined ? '' : `; ${reason}`;
     console.error(
-      `The tests start a real ${programs}, which is not on the PATH${reason === undefined ? '' : `, and ${reason}`}. Run:\n\n    ${byHand}\n`,
+      `The tests start ${names(still)}, ${areMissing(still)}${because}. Run:\n\n    ${commandFor(still)}\n`,
     );
     process.exitCode = 1;
   } else {
-    console.log(`Installed: ${packages.join(', ')}.`);
+    console.log(`Installed: ${missing.map(({ debianPackage }) => debianPackage).join(', ')}.`);
   }
 }

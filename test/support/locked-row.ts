@@ -13,13 +13,12 @@ const HOUR_MS = 3_600_000;
 export async function renewsBesideLockedRow(
   storage: IdempotencyStorage,
   dataSource: DataSource,
+  lockSql = 'select from idempotency_records where id = $1 for update',
 ): Promise<void> {
   const claims = Array.from({ length: 12 }, () => newClaim());
   for (const { id, request } of claims) await storage.claim(id, request);
   const locked = claims[5]?.id;
-  const lock = await holdLock(dataSource, 'select from idempotency_records where id = $1 for update', [
-    locked,
-  ]);
+  const lock = await holdLock(dataSource, lockSql, [locked]);
   try {
     const start = performance.now();
     const outcomes = await storage.renew(claims.map(({ claim }) => ({ claim, leaseMs: 2 * HOUR_MS })));

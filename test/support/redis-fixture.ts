@@ -13,14 +13,14 @@ import { startRedis, type RedisServer } from './redis-server.js';
 
 export type AdminClient = Awaited<ReturnType<typeof connectAdmin>>;
 
-/** For a whole spec file: a server, empty before each test, a storage over it, and a connection to look behind it. */
+/** For a whole spec file: a server, a storage over it, and a connection to look behind it. */
 export interface RedisFixture {
   readonly server: RedisServer;
   readonly admin: AdminClient;
   readonly storage: IdempotencyStorage;
 }
 
-export function useRedis(): RedisFixture {
+export function useRedis({ emptyBeforeEach = true } = {}): RedisFixture {
   const fixture = {} as { -readonly [name in keyof RedisFixture]: RedisFixture[name] };
   beforeAll(async () => {
     fixture.server = await startRedis();
@@ -33,7 +33,7 @@ export function useRedis(): RedisFixture {
     fixture.admin.destroy();
     await fixture.server.stop();
   });
-  beforeEach(() => fixture.admin.flushAll());
+  if (emptyBeforeEach) beforeEach(() => fixture.admin.flushAll());
   return fixture;
 }
 
@@ -69,6 +69,11 @@ export async function commandCalls(admin: AdminClient): Promise<Record<string, n
   return Object.fromEntries(
     [...stats.matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)].map(([, name, calls]) => [name, Number(calls)]),
   );
+}
+
+/** The same for one command, out of the text that INFO commandstats gives. */
+export function commandCount(stats: string, command: string): number {
+  return Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
 }
 
 /** The ids that the server gives to connections which are not the admin's. */

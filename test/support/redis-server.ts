@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** Further options of redis-server, for example `['--maxmemory', '10mb']`. */
   readonly args?: readonly string[];
+  /** The text of a configuration file, for those that must be able to rewrite theirs: sentinels. */
+  readonly config?: string;
 }
 
 type Keeper = ChildProcessByStdio<Writable, Readable, null>;
@@ -35,17 +37,20 @@ const ATTEMPTS = 5;
  * ends. The shell is the parent, so the id that it kills cannot have become somebody else's.
  */
 const KEEPER = `
-dir=$1; shift
-command -v redis-server >/dev/null || { rm -rf "$dir"; exit 127; }
-redis-server "$@" & echo $!
+dir=$1; bin=$2; shift 2
+command -v "$bin" >/dev/null || { rm -rf "$dir"; exit 127; }
+"$bin" "$@" & echo $!
 read -r _; kill -9 $! 2>/dev/null; wait; rm -rf "$dir"
 `;
+
+/** `REDIS_SERVER_BIN` names another server that speaks the same, such as `valkey-server`. */
+const BINARY = process.env['REDIS_SERVER_BIN'] ?? 'redis-server';
 
 /** Starts a real `redis-server` from the PATH on 127.0.0.1, without persistence. It never outlives this process. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await startOnce(options.port ?? (await freePort()), options.args ?? []);
+      return await startOnce(options.port ?? (await freePort()), options);
     } catch (error) {
       // Somebody else may have taken the port since it was found free.
       if (options.port !== undefined || attempt === ATTEMPTS) throw error;
@@ -53,11 +58,17 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   }
 }
 
-async function startOnce(port: number, more: readonly string[]): Promise<RedisServer> {
+async function startOnce(
+  port: number,
+  { args: more = [], config }: RedisServerOptions,
+): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), 'test-redis-'));
   const log = join(dir, 'redis.log');
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--logfile', log];
-  const args = ['-c', KEEPER, 'sh', dir, ...place, '--save', '', '--appendonly', 'no', ...more];
+  const file = config === undefined ? [] : [join(dir, 'redis.conf')];
+  for (const path of file) writeFileSync(path, config ?? '');
+  const own = [dir, BINARY, ...file, ...place, '--save', '', '--appendonly', 'no'];
+  const args = ['-c', KEEPER, 'sh', ...own, ...more];
   // Detached: a Ctrl-C in the terminal must end us first, and the keeper by that.
   const keeper: Keeper = spawn('sh', args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
   const ended = once(keeper, 'exit');
@@ -67,7 +78,7 @@ async function startOnce(port: number, more: readonly string[]): Promise<RedisSe
   };
   const line = await Promise.race([
     once(keeper.stdout, 'data'),
-    ended.then(() => Promise.reject(new Error('redis-server is not on the PATH: run `npm run pretest`.'))),
+    ended.then(() => Promise.reject(new Error(`${BINARY} is not on the PATH: run \`npm run pretest\`.`))),
   ]);
   const pid = Number(String(line[0]));
   try {

@@ -1,8 +1,10 @@
+import type { Codec } from '../../libs/idempotency/src/core/codec.js';
 import {
   IdempotencyEngine,
   type BeginOutcome,
   type BeginRequest,
 } from '../../libs/idempotency/src/core/idempotency-engine.js';
+import type { LocalCacheTerms } from '../../libs/idempotency/src/core/local-caches.js';
 import { MemoryStorage } from '../../libs/idempotency/src/core/memory-storage.js';
 import type { Run } from '../../libs/idempotency/src/core/run.js';
 import { FakeClock } from '../../libs/idempotency/src/testing/fake-clock.js';
@@ -24,6 +26,8 @@ export interface SimulationPlan {
   readonly weather: Weather;
   /** Crashes, event loops blocked beyond the lease, handlers beyond `maxRun`, stops and outages. */
   readonly disasters: boolean;
+  readonly codec?: Codec;
+  readonly localCache?: LocalCacheTerms;
 }
 
 /** A handler that ran. */
@@ -149,6 +153,8 @@ export class Simulation {
       waitTimeoutMs: WAIT_TIMEOUT_MS,
       storageTimeoutMs: STORAGE_TIMEOUT_MS,
       takeOver: true,
+      codec: this.plan.codec,
+      localCache: this.plan.localCache,
     };
   }
 

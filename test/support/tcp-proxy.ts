@@ -8,6 +8,10 @@ export interface TcpProxy {
   /** From now on what the server says is kept back; what the client says still goes through. */
   holdReplies(): void;
   releaseReplies(): void;
+  /** Ends every connection; the next ones lead to another server, as when an address is given to another machine. */
+  pointTo(serverPort: number): void;
+  /** How many times the client has said `text`. */
+  count(text: string): number;
   /** Resolves when the client has said `text` so many times since the proxy was started. */
   heard(text: string, times: number): Promise<void>;
   close(): Promise<void>;
@@ -20,11 +24,12 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
   const port = await freePort();
   const sockets = new Set<Socket>();
   const held: (() => void)[] = [];
+  let target = serverPort;
   let holding = false;
   let said = '';
 
   const listener = createServer((client) => {
-    const server = connect(serverPort, '127.0.0.1');
+    const server = connect(target, '127.0.0.1');
     for (const [socket, other] of [
       [client, server],
       [server, client],
@@ -43,6 +48,7 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
   }).listen(port, '127.0.0.1');
   await once(listener, 'listening');
 
+  const count = (text: string) => said.split(text).length - 1;
   return {
     port,
     holdReplies() {
@@ -52,11 +58,17 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
       holding = false;
       for (const write of held.splice(0)) write();
     },
+    count,
+    pointTo(other) {
+      target = other;
+      for (const socket of sockets) socket.destroy();
+      sockets.clear();
+    },
     async heard(text, times) {
       for (const deadline = Date.now() + HEARD_WITHIN_MS; ; await sleep(5)) {
-        const count = said.split(text).length - 1;
-        if (count >= times) return;
-        if (Date.now() > deadline) throw new Error(`The client said ${text} ${count} times, not ${times}.`);
+        const told = count(text);
+        if (told >= times) return;
+        if (Date.now() > deadline) throw new Error(`The client said ${text} ${told} times, not ${times}.`);
       }
     },
     async close() {

@@ -1,4 +1,7 @@
+export type { Codec, CodecContext } from './core/codec.js';
 export type { Duration } from './core/duration.js';
+export type { EncryptedOptions } from './core/encrypted-codec.js';
+export type { EncryptionKey } from './core/encryption-keys.js';
 export {
   IDEMPOTENCY_EVENT_TYPES,
   type IdempotencyEvent,
@@ -27,6 +30,7 @@ export type {
   Steps,
   StorageHost,
 } from './core/idempotency-storage.js';
+export type { GzipOptions } from './core/gzip-codec.js';
 export type { KeyFormat } from './core/key.js';
 export type { ProblemDetails } from './http/problem-details.js';
 export type { Resource } from './http/recorded-response.js';
@@ -38,6 +42,7 @@ export {
   type RecordDecision,
   type RecordPolicy,
 } from './http/retention.js';
+export { encryptedCodec, gzipCodec } from './nest/codecs.factory.js';
 export { Idempotent, SkipIdempotency } from './nest/decorators/idempotent.decorator.js';
 export { IdempotencyKey, IdempotentOp } from './nest/decorators/operation-parameters.decorator.js';
 export { IdempotencyInterceptor } from './nest/idempotency.interceptor.js';
@@ -59,6 +64,7 @@ export {
   type KeySource,
   type NamedKeySource,
 } from './nest/key-sources.js';
+export type { LocalCacheOptions } from './nest/local-cache-option.js';
 export { memoryStorage, type MemoryStorageOptions } from './nest/memory-storage.factory.js';
 export { NoKeyError } from './nest/no-key.error.js';
 export type {

@@ -1,4 +1,5 @@
 import type { Group } from './kind.js';
+import { aroundTheBody } from './kinds/around-the-body.js';
 import { bodies } from './kinds/bodies.js';
 import { departedClients } from './kinds/departed-clients.js';
 import { earlyAnswers } from './kinds/early-answers.js';
@@ -21,6 +22,7 @@ export const groups: readonly Group[] = [
   heads,
   methods,
   bodies,
+  aroundTheBody,
   interceptors,
   interceptorAnswers,
   errors,

@@ -32,6 +32,7 @@ const belongsToExchange = (name: string) => OF_THE_EXCHANGE.has(name) || name.st
 
 /** The first answer with a key is the very answer of the unprotected route, and says until when it is kept. */
 export function expectUntouched(bare: Received, first: Received): void {
+  expect([first.informed, first.trailers]).toEqual([bare.informed, bare.trailers]);
   const isOurs = (name: string) => name === 'date' || name === 'idempotency-expires';
   expect({ ...lineOf(first), headers: comparable(first, isOurs), body: text(first) }).toEqual({
     ...lineOf(bare),
@@ -60,6 +61,7 @@ export interface ReplayTerms {
 
 export function expectReplayOf(first: Received, replay: Received, terms: ReplayTerms = {}): void {
   const { negotiatedAnew = false, leftOut = [] } = terms;
+  expect([replay.informed, replay.trailers]).toEqual([[], first.trailers]);
   for (const name of leftOut) expect([name, replay.header(name)]).toEqual([name, undefined]);
   const isLeftOut = (name: string) =>
     belongsToExchange(name) || leftOut.includes(name) || (negotiatedAnew && NEGOTIATED.has(name));
@@ -96,7 +98,7 @@ export function expectProblem(received: Received, status: number, code: string):
 }
 
 /** What the kind says about its answer. */
-export function expectAnswerOf({ kind, platform }: Trial, received: Received): void {
+export function expectAnswerOf({ kind, platform, http2 }: Trial, received: Received): void {
   const status = typeof kind.status === 'number' ? kind.status : kind.status[platform];
   expect([received.status, text(received)]).toEqual([
     status,
@@ -104,7 +106,13 @@ export function expectAnswerOf({ kind, platform }: Trial, received: Received): v
       ? expect.stringMatching(kind.answers)
       : (kind.answers ?? expect.any(String)),
   ]);
+  expect([received.informed, Object.fromEntries(received.trailers)]).toEqual([
+    kind.informs ?? [],
+    kind.trailers ?? {},
+  ]);
   for (const [name, value] of Object.entries(kind.has ?? {})) {
+    // HTTP/2 frames every body by itself.
+    if (http2 && name === 'transfer-encoding') continue;
     const found = received.header(name);
     if (value instanceof RegExp) expect([name, found]).toEqual([name, expect.stringMatching(value)]);
     else expect([name, found]).toEqual([name, value]);

@@ -12,8 +12,8 @@ import type { Retry, Trial } from './kind.js';
 import type { Received } from './http-client.js';
 import { afterTheRun, expectReplays } from './retries.js';
 
-/** Long for a computer, short for a test; the handler waits at the gate until it is over. */
-const IN_TIME = { 'x-timeout': '20' };
+/** Waits for nobody who stands at the gate. */
+const IMPATIENT = { 'x-impatient': 'yes' };
 
 /** Something answers while the handler runs: that answer is not kept, and the handler's is when it comes. */
 export function answeredEarly(status: number, { whileItRuns = true } = {}): Retry {
@@ -35,17 +35,14 @@ export function answeredEarly(status: number, { whileItRuns = true } = {}): Retr
 }
 
 /** The handler runs once, and what it came to cannot be sent again. */
-export function lostItsAnswer(resource: string, { byLeaving = false } = {}): Retry {
+export function lostItsAnswer(resource: string): Retry {
   return {
     does: 'is not kept, and a retry is told what the handler made',
     word: '409 that names the resource',
     async run(trial) {
       await answerWithoutKey(trial);
-      if (byLeaving) await leave(trial);
-      else {
-        await expectEarlyAnswer(trial, 408);
-        await expectInProgress(trial);
-      }
+      await expectEarlyAnswer(trial, 408);
+      await expectInProgress(trial);
       gate.open();
       const again = await afterTheRun(trial);
       expectProblem(again, 409, 'result-not-replayable');
@@ -62,7 +59,7 @@ export const answeredTooEarly: Retry = {
   async run(trial) {
     takeHandlerRuns();
     gate.hold();
-    const early = await trial.send({ headers: IN_TIME });
+    const early = await trial.send({ headers: IMPATIENT });
     expect(early.status).toBe(408);
     expectNotKept(early);
     gate.open();
@@ -80,7 +77,7 @@ export const askedAgain: Retry = {
   word: 'the same answer',
   async run(trial) {
     const bare = await answerWithoutKey(trial);
-    const first = await trial.send({ headers: IN_TIME });
+    const first = await trial.send({ headers: IMPATIENT });
     expectKept(first);
     expectSameAnswer(bare, first);
     await expectReplays(trial, first);
@@ -120,22 +117,6 @@ export const leftByItsClientUnsent: Retry = {
   },
 };
 
-/** The handler has thrown, so it runs again. */
-export const failedForWantOfAClient: Retry = {
-  does: 'is not kept, so a retry runs the handler again',
-  word: 'runs again',
-  async run(trial) {
-    const bare = await answerWithoutKey(trial);
-    await leave(trial);
-    gate.open();
-    const first = await afterTheRun(trial);
-    expectKept(first);
-    expectSameAnswer(bare, first);
-    await expectReplays(trial, first);
-    expect(takeHandlerRuns()).toBe(2);
-  },
-};
-
 /** The client gets no whole answer, so it will ask again; the handler has done its work. */
 export function breaksOff(resource: string): Retry {
   return {
@@ -161,7 +142,7 @@ async function answerWithoutKey(trial: Trial): Promise<Received> {
 }
 
 async function expectEarlyAnswer(trial: Trial, status: number): Promise<void> {
-  const early = await trial.send({ headers: IN_TIME });
+  const early = await trial.send({ headers: IMPATIENT });
   expect(early.status).toBe(status);
   expectNotKept(early);
 }

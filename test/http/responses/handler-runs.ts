@@ -42,9 +42,10 @@ class Gate {
 
   open(): void {
     this.release();
+    this.arrival = new Promise(() => {});
   }
 
-  /** Resolves when somebody waits at the gate. */
+  /** Resolves when somebody waits at the gate, and never once it is open. */
   get reached(): Promise<void> {
     return this.arrival;
   }

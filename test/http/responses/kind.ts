@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { Platform } from '../../support/apps.js';
 import type { Received, Sent } from './http-client.js';
+import type { Setting } from './settings.js';
 
 /** One kind of response: who makes it, how it is asked for, and what has to come of it. */
 export interface Kind {
@@ -18,10 +19,14 @@ export interface Kind {
   readonly answers?: string | RegExp;
   /** Headers of the answer, names in lower case; `undefined`: it has none of that name. */
   readonly has?: Readonly<Record<string, string | RegExp | undefined>>;
+  /** What comes after the body. @default none */
+  readonly trailers?: Readonly<Record<string, string>>;
+  /** Informational responses that go out before the answer. They are not part of it, so a replay has none. @default none */
+  readonly informs?: readonly number[];
   /** Headers, beside those of every exchange, that belong to the first answer alone. */
   readonly leftOut?: readonly string[];
   /** Without us it fails, and with us it does not, so the first answer cannot be compared with an unprotected one. */
-  readonly brokenWithoutUs?: (trial: Pick<Trial, 'platform' | 'compressed'>) => boolean;
+  readonly brokenWithoutUs?: (setting: Omit<Setting, 'title'>) => boolean;
   /** The handler has chosen the encoding, so nobody negotiates it. */
   readonly encodesItself?: boolean;
   /** What becomes of a retry. @default replayed */
@@ -30,8 +35,10 @@ export interface Kind {
   readonly runs?: number;
   /** Kinds that only one platform knows. */
   readonly on?: Platform;
-  /** It writes past Fastify's hooks, so there the first answer is not compressed, while a replay is. */
-  readonly pastHooks?: boolean;
+  /** The compression of the platform breaks it, with or without us. */
+  readonly uncompressed?: true;
+  /** Kinds that only one version of HTTP knows: 1.1 has connections, reason phrases and chunks, 2 has streams. */
+  readonly over?: 'HTTP/1.1' | 'HTTP/2';
 }
 
 export interface Group {
@@ -50,10 +57,8 @@ export interface Retry {
 }
 
 /** One kind on one app, with a key of its own. */
-export interface Trial {
+export interface Trial extends Omit<Setting, 'title'> {
   readonly kind: Kind;
-  readonly platform: Platform;
-  readonly compressed: boolean;
   /** Sends the kind's request. `key: false` sends none, so that the route answers as if it were not protected. */
   send(changes?: TrialRequest): Promise<Received>;
   /** Sends it, and gives the function by which the client leaves. */
@@ -66,4 +71,11 @@ export interface TrialRequest extends Partial<Sent> {
   readonly key?: false;
   /** `Accept-Encoding`; none: `identity` alone is acceptable. @default 'gzip' with compression, else none */
   readonly accept?: 'gzip' | 'br' | 'none';
+}
+
+/** Whether there is such a kind in that setting. */
+export function isKnown(kind: Kind, { platform, http2, compressed }: Omit<Setting, 'title'>): boolean {
+  const { on, over, uncompressed } = kind;
+  if (uncompressed && compressed) return false;
+  return (on === undefined || on === platform) && (over === undefined || (over === 'HTTP/2') === http2);
 }

@@ -4,13 +4,15 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import fastifyCompress from '@fastify/compress';
 import compression from 'compression';
 import { once } from 'node:events';
-import { Agent, type Server, type ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { IdempotencyModule, type IdempotencyStorage } from 'nestjs-idempotent';
 import { startApp, type Platform } from '../../support/apps.js';
 import { ChosenGlobal, ChosenOutside } from './around.js';
-import { send, sendAndLeave } from './http-client.js';
+import { http1Client, type Client } from './http-client.js';
+import { http2Client } from './http2-client.js';
 import type { Kind, Trial, TrialRequest } from './kind.js';
+import type { Setting } from './settings.js';
 
 export interface ResponsesApp {
   trial(kind: Kind): Trial;
@@ -18,19 +20,19 @@ export interface ResponsesApp {
 }
 
 export interface AppOptions {
-  readonly platform: Platform;
-  readonly compressed: boolean;
+  readonly setting: Setting;
   readonly storage: IdempotencyStorage;
   readonly controllers: readonly Type[];
 }
 
 /** An app with all kinds of responses, registered and configured as users do. */
 export async function startResponsesApp(options: AppOptions): Promise<ResponsesApp> {
-  const { platform, compressed, storage, controllers } = options;
+  const { setting, storage, controllers } = options;
+  const { platform, compressed, http2 } = setting;
   const module = {
     imports: [
       IdempotencyModule.forRoot({
-        namespace: `responses-${platform}-${compressed ? 'compressed' : 'plain'}`,
+        namespace: `responses-${setting.title.replace(/[^A-Za-z0-9]+/g, "-")}`,
         storage,
         // Without a key a route answers as if it were not protected: what the first answer is compared with.
         required: false,
@@ -39,20 +41,21 @@ export async function startResponsesApp(options: AppOptions): Promise<ResponsesA
     controllers: [...controllers],
     providers: [{ provide: APP_INTERCEPTOR, useClass: ChosenOutside }],
   };
-  const running = await startApp(platform, module, async (app) => {
+  const prepare = async (app: INestApplication) => {
     app.useGlobalInterceptors(new ChosenGlobal());
     if (compressed) await compress(app, platform);
-  });
-  const agent = new Agent({ keepAlive: true });
+  };
+  const running = await startApp(platform, module, prepare, { http2 });
+  const client = http2 ? http2Client(running.url) : http1Client(running.url);
   const server = running.app.getHttpServer() as Server;
   const clientGone = async () => {
     const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
     await once(response, 'close');
   };
   return {
-    trial: (kind) => ({ ...trialOn(options, running.url, agent, kind), clientGone }),
+    trial: (kind) => ({ ...trialOn(setting, client, kind), clientGone }),
     async close() {
-      agent.destroy();
+      client.close();
       await running.close();
     },
   };
@@ -66,16 +69,11 @@ async function compress(app: INestApplication, platform: Platform): Promise<void
 const ENCODINGS = { gzip: 'gzip', br: 'br', none: undefined } as const;
 const WITHOUT_BODY = new Set(['GET', 'HEAD']);
 
-function trialOn(
-  { platform, compressed }: AppOptions,
-  origin: string,
-  agent: Agent,
-  kind: Kind,
-): Omit<Trial, 'clientGone'> {
+function trialOn(setting: Setting, client: Client, kind: Kind): Omit<Trial, 'clientGone'> {
   const key = randomUUID();
   const method = kind.method ?? 'POST';
   const request = (changes: TrialRequest = {}) => {
-    const encoding = ENCODINGS[changes.accept ?? (compressed ? 'gzip' : 'none')];
+    const encoding = ENCODINGS[changes.accept ?? (setting.compressed ? 'gzip' : 'none')];
     return {
       method,
       path: kind.path,
@@ -89,10 +87,9 @@ function trialOn(
     };
   };
   return {
+    ...setting,
     kind,
-    platform,
-    compressed,
-    send: (changes) => send(origin, agent, request(changes)),
-    sendAndLeave: () => sendAndLeave(origin, agent, request()),
+    send: (changes) => client.send(request(changes)),
+    sendAndLeave: () => client.sendAndLeave(request()),
   };
 }

@@ -1,40 +1,30 @@
-import type { Group, Kind } from './kind.js';
-import { platforms, type Platform } from '../../support/apps.js';
+import { isKnown, type Group, type Kind } from './kind.js';
 import { replayed } from './retries.js';
+import { settings, type Setting } from './settings.js';
 import { storageNames, type StorageName } from './storages.js';
 
-/** Where a kind was tried. */
-export interface Place {
-  readonly platform: Platform;
-  readonly compressed: boolean;
-  readonly storageName: StorageName;
-}
-
-/** What a run of the tests has shown. */
+/** What a run of the tests has shown, for some of the storages. */
 export class Findings {
   private readonly held = new Set<string>();
 
-  holds(kind: Kind, place: Place): void {
-    this.held.add(this.at(kind, place));
+  constructor(private readonly tried: readonly StorageName[]) {}
+
+  holds(kind: Kind, setting: Setting, storageName: StorageName): void {
+    this.held.add(placeOf(kind, setting, storageName));
   }
 
-  mark(kind: Kind, place: Place): '✓' | '✗' | '–' {
-    if (kind.on !== undefined && kind.on !== place.platform) return '–';
-    return this.held.has(this.at(kind, place)) ? '✓' : '✗';
-  }
-
-  private at({ name }: Kind, { platform, compressed, storageName }: Place): string {
-    return JSON.stringify([name, platform, compressed, storageName]);
+  /** Of a storage that another spec tries it is for that one to say when a kind does not hold. */
+  mark(kind: Kind, setting: Setting, storageName: StorageName): '✓' | '✗' | '–' {
+    if (!isKnown(kind, setting)) return '–';
+    const holds =
+      !this.tried.includes(storageName) || this.held.has(placeOf(kind, setting, storageName));
+    return holds ? '✓' : '✗';
   }
 }
 
-const COLUMNS = platforms.flatMap((platform) =>
-  [false, true].map((compressed) => ({
-    title: `${platform === 'express' ? 'Express' : 'Fastify'}${compressed ? ', compressed' : ''}`,
-    platform,
-    compressed,
-  })),
-);
+function placeOf({ name }: Kind, { title }: Setting, storageName: StorageName): string {
+  return JSON.stringify([name, title, storageName]);
+}
 
 const INTRODUCTION = `# Responses
 
@@ -43,7 +33,7 @@ with the same key again: the first answer has to be the very answer of the unpro
 the handler may run once; and a retry has to get what the second column says. With compression the retry comes from
 clients that accept gzip, Brotli and nothing, and the bytes are compared after decoding.
 
-Three marks stand for the storages ${storageNames.join(', ')}. ✓ holds, ✗ does not, – the platform does not know it.
+The marks of a cell stand for the storages ${storageNames.join(', ')}. ✓ holds, ✗ does not, – the platform does not know it.
 "Outside" is an interceptor that is registered before \`IdempotencyModule\`, "inside" one that is registered after it or
 on the route.
 
@@ -61,8 +51,8 @@ const LIMITS = `## Where the promise ends
 - An answer that a handler with \`@Res()\` has ended is its outcome, whatever the handler does after it, and also when it
   throws. The answer is held for that work, a second at most, and not at all where somebody listens for the response's
   end, as \`await pipeline(file, res)\` does.
-- On Fastify, what is written to \`reply.raw\` passes by all hooks the first time, and a replay does not: it is compressed,
-  for example.
+- On Fastify, what is written to \`reply.raw\` passes by all hooks, and so does its replay: neither is compressed.
+- HTTP/2 has no reason phrases and frames bodies by itself; what is recorded over one version is replayed over the other.
 `;
 
 /** docs/responses.md, formatted as prettier does. */
@@ -72,12 +62,12 @@ export function renderPage(groups: readonly Group[], findings: Findings): string
 }
 
 function table(kinds: readonly Kind[], findings: Findings): string {
-  const head = ['Response', 'A retry gets', ...COLUMNS.map(({ title }) => title)];
+  const head = ['Response', 'A retry gets', ...settings.map(({ title }) => title)];
   const rows = kinds.map((kind) => [
     kind.name.replace(/,$/, ''),
     (kind.retry ?? replayed).word,
-    ...COLUMNS.map((column) =>
-      storageNames.map((storageName) => findings.mark(kind, { ...column, storageName })).join(' '),
+    ...settings.map((setting) =>
+      storageNames.map((storageName) => findings.mark(kind, setting, storageName)).join(' '),
     ),
   ]);
   const widths = head.map((title, index) =>

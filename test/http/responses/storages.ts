@@ -14,6 +14,12 @@ export interface StorageServer {
 export const storageNames = ['memory', 'Redis', 'PostgreSQL'] as const;
 export type StorageName = (typeof storageNames)[number];
 
+/** Which spec tries which storages: two, so that two workers share the time. Each storage is in one of them. */
+export const shares: Readonly<Record<string, readonly StorageName[]>> = {
+  'responses-1.spec.ts': ['memory', 'Redis'],
+  'responses-2.spec.ts': ['PostgreSQL'],
+};
+
 export const storageServers: Readonly<Record<StorageName, () => Promise<StorageServer>>> = {
   async memory() {
     return { open: async () => memoryStorage(), stop: async () => {} };

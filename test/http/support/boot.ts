@@ -7,7 +7,7 @@ import {
   type ModuleMetadata,
   type Type,
 } from '@nestjs/common';
-import type { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
   Idempotent,
@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 /** Boots an app as far as it goes, and answers what it warned of. Rejects with the mistake. */
-export async function boot(module: ModuleMetadata, adapter?: FastifyAdapter): Promise<string[]> {
+export async function boot(module: ModuleMetadata, adapter?: AbstractHttpAdapter): Promise<string[]> {
   const warnings: string[] = [];
   const quiet = () => {};
   const logger = { log: quiet, warn: (line: string) => void warnings.push(line), error: quiet, debug: quiet };
@@ -38,7 +38,7 @@ export async function boot(module: ModuleMetadata, adapter?: FastifyAdapter): Pr
 }
 
 /** The sentence with which an app refuses to boot. */
-export async function mistakeOf(module: () => ModuleMetadata, adapter?: FastifyAdapter): Promise<string> {
+export async function mistakeOf(module: () => ModuleMetadata, adapter?: AbstractHttpAdapter): Promise<string> {
   let error: unknown;
   try {
     await boot(module(), adapter);

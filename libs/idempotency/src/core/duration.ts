@@ -19,6 +19,7 @@ export const PLAIN_NUMBER_LIMIT_S = {
   maxRun: 86_400,
   waitTimeout: 600,
   storageTimeout: 60,
+  localCacheTtl: 3600,
 } as const;
 
 /**

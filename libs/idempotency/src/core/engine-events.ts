@@ -37,6 +37,8 @@ export const IDEMPOTENCY_EVENT_TYPES = [
   'storage-failed',
   /** What is stored is not a record. */
   'record-unreadable',
+  /** A codec failed on writing, so an outcome was kept without its body; or it did not answer on reading. */
+  'codec-failed',
   /** The handler runs without protection (`onStorageFailure: 'run'`, or no key where none is required). */
   'unprotected',
 ] as const;

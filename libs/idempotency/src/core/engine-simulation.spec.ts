@@ -9,6 +9,7 @@ import {
 } from '../../../../test/support/simulation.js';
 import type { Weather } from '../../../../test/support/simulated-network.js';
 import { seededRandomness } from '../testing/seeded-randomness.js';
+import type { Codec } from './codec.js';
 import { decodeResult } from './result.js';
 
 /** For a longer run: `SIM_SEEDS=2000 npm run jest -- engine-simulation`; for one seed of it: `SIM_FROM=1234 SIM_SEEDS=1`. */
@@ -25,6 +26,18 @@ const STORM: Weather = {
   slow: 0.05,
   never: 0.02,
   slowMs: 2 * LEASE_MS,
+};
+
+/** Turns every byte, and fails for what belongs elsewhere. */
+const TURNING: Codec = {
+  name: 'turning',
+  encode: async (bytes, { recordId, part }) =>
+    Buffer.concat([Buffer.from(`${recordId} ${part}:`), bytes.map((byte) => byte ^ 0xff)]),
+  decode: async (bytes, { recordId, part }) => {
+    const mark = Buffer.from(`${recordId} ${part}:`);
+    if (Buffer.compare(bytes.subarray(0, mark.length), mark) !== 0) throw new Error('it belongs elsewhere');
+    return bytes.slice(mark.length).map((byte) => byte ^ 0xff);
+  },
 };
 
 describe('Engines over one storage', () => {
@@ -61,6 +74,8 @@ function planFor(name: string, seed: number): SimulationPlan {
       never: weather.never * worse,
     },
     disasters: name === 'STORM',
+    // Every second seed: what is read through a codec, and from memory, must be what is recorded too.
+    ...(seed % 2 === 0 ? { codec: TURNING, localCache: { maxBytes: 3000, ttlMs: 10_000 } } : {}),
   };
 }
 
@@ -87,8 +102,9 @@ async function checkKey(
 ): Promise<void> {
   const ours = executions.filter(({ request }) => request.id === id);
   const stored = await memory.get(id);
+  const context = { recordId: id, part: 'result' };
   const { meta, body } = stored?.result
-    ? decodeResult(stored.result)
+    ? decodeResult((await plan.codec?.decode(stored.result, context)) ?? stored.result)
     : { meta: {} as Record<string, unknown>, body: undefined };
   const recorded = ours.find(({ number }) => number === meta['number']);
   const fault = (text: string) => faults.push(`${id}: ${text}`);

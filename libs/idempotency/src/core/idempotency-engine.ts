@@ -1,15 +1,20 @@
 import { within } from './bounded.js';
 import { Claimer } from './claimer.js';
+import type { Codec } from './codec.js';
 import type { EventListener, IdempotencyEventType } from './engine-events.js';
 import { RecordUnreadableError, StorageUnavailableError } from './errors.js';
 import { ForeignRuns } from './foreign-runs.js';
 import type { IdempotencyStorage } from './idempotency-storage.js';
 import { LeaseKeeper } from './lease-keeper.js';
+import { LocalCaches, type LocalCacheTerms } from './local-caches.js';
 import { LocalRuns, type Led } from './local-runs.js';
+import { OperationCodecs } from './operation-codecs.js';
 import type { Clock, Randomness, Timers } from './ports.js';
 import { operationOf } from './record-id.js';
-import { decodeResult, type StoredResult } from './result.js';
-import type { Run, RunTools } from './run.js';
+import { RecordedAnswers, replayOf, unreadable } from './recorded-answers.js';
+import type { StoredResult } from './result.js';
+import type { RunTools } from './run-terms.js';
+import type { Run } from './run.js';
 import { TimerScope } from './timer-scope.js';
 
 export interface EngineOptions {
@@ -19,6 +24,8 @@ export interface EngineOptions {
   readonly randomness: Randomness;
   /** Bounds renewals; each request brings its own bound for the rest. */
   readonly storageTimeoutMs: number;
+  /** The codec of operations that have none of their own. */
+  readonly codec?: Codec | undefined;
   /** Hears of everything that happens to records. What it throws is lost: it must not reach a request. */
   readonly onEvent: EventListener;
 }
@@ -36,6 +43,10 @@ export interface BeginRequest {
   readonly storageTimeoutMs: number;
   /** `false`: a run that crashed is reported as `abandoned` and nobody runs. */
   readonly takeOver: boolean;
+  /** What the record's result and steps go through. */
+  readonly codec?: Codec | undefined;
+  /** Which cache of this process may answer, and keeps what the storage answers. */
+  readonly localCache?: LocalCacheTerms | undefined;
 }
 
 export type BeginOutcome =
@@ -47,11 +58,15 @@ export type BeginOutcome =
   | { readonly kind: 'reused' }
   | { readonly kind: 'abandoned' }
   | { readonly kind: 'unavailable'; readonly error: unknown }
-  | { readonly kind: 'unreadable'; readonly error: RecordUnreadableError };
+  /** Something has happened for this key, and it cannot be read: for good, or (StorageUnavailableError) now. Nobody may run. */
+  | { readonly kind: 'unreadable'; readonly error: RecordUnreadableError | StorageUnavailableError };
 
 /** Claim → run → complete or release, once per record, whoever asks and however often. Knows nothing of HTTP. */
 export class IdempotencyEngine {
+  readonly codecs: OperationCodecs;
   private readonly local: LocalRuns;
+  private readonly caches: LocalCaches;
+  private readonly answers: RecordedAnswers;
   private readonly foreign: ForeignRuns<Led>;
   private readonly keeper: LeaseKeeper;
   private readonly timers: TimerScope;
@@ -59,6 +74,9 @@ export class IdempotencyEngine {
   constructor(private readonly options: EngineOptions) {
     const { storage, clock, randomness, storageTimeoutMs } = options;
     const timers = (this.timers = new TimerScope(options.timers));
+    const caches = (this.caches = new LocalCaches(clock));
+    this.answers = new RecordedAnswers(caches, clock, timers);
+    this.codecs = new OperationCodecs(options.codec);
     this.keeper = new LeaseKeeper(storage, clock, timers, storageTimeoutMs, (error) =>
       this.emit('storage-failed', '', '', error),
     );
@@ -67,7 +85,8 @@ export class IdempotencyEngine {
     );
     const emit: RunTools['emit'] = (type, run, error) =>
       this.emit(type, run.id, run.operation, error, run.attempt);
-    this.local = new LocalRuns(claimer, { storage, clock, timers, randomness, keeper: this.keeper, emit });
+    const tools = { storage, clock, timers, randomness, keeper: this.keeper, caches, emit };
+    this.local = new LocalRuns(claimer, tools);
     this.foreign = new ForeignRuns(clock, timers, randomness, storage.waitForChange?.bind(storage));
   }
 
@@ -78,11 +97,17 @@ export class IdempotencyEngine {
 
   /** Asks to run, and answers what the caller must do. Never rejects for what a storage does. */
   async begin(request: BeginRequest): Promise<BeginOutcome> {
+    this.codecs.learn(request.operation, request.codec);
     const outcome = await this.decide(request);
-    const type = EVENT_OF[outcome.kind];
+    const type = eventOf(outcome);
     const error = 'error' in outcome ? outcome.error : undefined;
     if (type !== undefined) this.emit(type, request.id, request.operation, error);
     return outcome;
+  }
+
+  /** Must be called when a record was removed by hand: this process answers for it no more. */
+  forgetCached(id: string): void {
+    this.caches.forget(id);
   }
 
   /**
@@ -102,7 +127,8 @@ export class IdempotencyEngine {
       const run = this.local.confirmed(request.id);
       const outcome = run
         ? await this.follow(run, request, until)
-        : await this.settle(await this.local.ask(request), request, until);
+        : ((await this.answers.fromCache(request)) ??
+          (await this.settle(await this.local.ask(request), request, until)));
       if (outcome !== 'again') return outcome;
     }
   }
@@ -119,16 +145,16 @@ export class IdempotencyEngine {
     // The first to come back claims; the others find it running and wait on.
     if (end.value.kind === 'ask again') return 'again';
     const { result, expiresAtMonotonicMs } = end.value;
-    return replay(result, Math.max(0, expiresAtMonotonicMs - this.now()));
+    return replayOf(result, Math.max(0, expiresAtMonotonicMs - this.now()));
   }
 
   private async settle(led: Led, request: BeginRequest, until: number): Promise<BeginOutcome | 'again'> {
     if (led.kind === 'won_here') return 'again';
-    if (led.kind === 'run') return led;
+    if (led.kind === 'run') return this.opened(led.run);
     if (led.kind === 'failed') return failure(led.error);
     const { outcome } = led;
+    if (outcome.kind === 'completed') return this.answers.fromStorage(request, led.asked, outcome);
     if (outcome.fingerprint !== request.fingerprint) return { kind: 'reused' };
-    if (outcome.kind === 'completed') return replay(outcome.result, outcome.expiresInMs);
     if (outcome.kind === 'abandoned') return { kind: 'abandoned' };
     const inProgress: BeginOutcome = {
       kind: 'in_progress',
@@ -138,6 +164,17 @@ export class IdempotencyEngine {
     const share = (found: Led): Led => (found.kind === 'run' ? { kind: 'won_here' } : found);
     const found = await this.foreign.wait(request.id, until, () => this.look(request), share);
     return found === 'timeout' ? inProgress : this.settle(found, request, until);
+  }
+
+  /** A run with the steps of earlier attempts in the clear. Without them it must not begin: they would be done again. */
+  private async opened(run: Run): Promise<BeginOutcome> {
+    try {
+      await run.decodeSteps();
+      return { kind: 'run', run };
+    } catch (error) {
+      await run.release({ forget: true });
+      return unreadable(error);
+    }
   }
 
   /** One look of the poll. */
@@ -185,12 +222,9 @@ const EVENT_OF: Readonly<Partial<Record<BeginOutcome['kind'], IdempotencyEventTy
   unreadable: 'record-unreadable',
 };
 
-function replay(bytes: Uint8Array, expiresInMs: number): BeginOutcome {
-  try {
-    return { kind: 'replay', result: decodeResult(bytes), expiresInMs };
-  } catch (error) {
-    return failure(error);
-  }
+function eventOf(outcome: BeginOutcome): IdempotencyEventType | undefined {
+  const forNow = outcome.kind === 'unreadable' && outcome.error instanceof StorageUnavailableError;
+  return forNow ? 'codec-failed' : EVENT_OF[outcome.kind];
 }
 
 function failure(error: unknown): BeginOutcome {

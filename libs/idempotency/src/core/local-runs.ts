@@ -1,13 +1,15 @@
 import { Deferred } from './bounded.js';
 import type { Claimer, Refused } from './claimer.js';
 import type { BeginRequest } from './idempotency-engine.js';
-import { Run, type RunTools } from './run.js';
+import type { Asked } from './local-caches.js';
+import type { RunTools } from './run-terms.js';
+import { Run } from './run.js';
 
 /** What asking the storage led to. `run`: the asker may run. `won_here`: somebody else in this process does. */
 export type Led =
   | { readonly kind: 'run'; readonly run: Run }
   | { readonly kind: 'won_here' }
-  | { readonly kind: 'refused'; readonly outcome: Refused }
+  | { readonly kind: 'refused'; readonly outcome: Refused; readonly asked: Asked }
   | { readonly kind: 'failed'; readonly error: unknown };
 
 /** The runs of this process, and its way to new ones: one question per record at a time, whoever asks. */
@@ -58,11 +60,16 @@ export class LocalRuns {
     const goesOnHere = this.runs.get(id)?.mayBeOwner() === true;
     const takeOver = request.takeOver && !goesOnHere;
     const question = { id, fingerprint, leaseMs, keepMs: ttlMs, takeOver, storageTimeoutMs };
+    const { caches } = this.tools;
+    const asked = caches.asked();
     const answer = await this.claimer.ask(question);
-    if (answer.kind === 'refused' && answer.outcome.kind === 'abandoned' && goesOnHere) {
-      return { kind: 'refused', outcome: { kind: 'in_progress', fingerprint, leaseRemainingMs: 0 } };
+    if (answer.kind === 'refused') {
+      const { outcome } = answer;
+      if (outcome.kind !== 'abandoned' || !goesOnHere) return { kind: 'refused', outcome, asked };
+      return { kind: 'refused', outcome: { kind: 'in_progress', fingerprint, leaseRemainingMs: 0 }, asked };
     }
     if (answer.kind !== 'claimed') return answer;
+    caches.drop(id);
     const { claim, sentAt, outcome, released } = answer;
     const run = new Run({ ...request, ...outcome, claim, sentAt, released }, this.tools);
     this.runs.set(id, run);

@@ -1,3 +1,4 @@
+import { isFramed } from './codec-frame.js';
 import { RecordUnreadableError } from './errors.js';
 
 /** What a completed record holds, as bytes that no storage needs to understand. */
@@ -33,8 +34,13 @@ export function encodeResult(result: StoredResult): Uint8Array {
 export function decodeResult(bytes: Uint8Array): StoredResult {
   if (!(bytes instanceof Uint8Array)) throw new RecordUnreadableError('its result is no bytes');
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.length < HEAD_BYTES || buffer[0] !== MAGIC)
-    throw new RecordUnreadableError('its result is not one of ours');
+  if (buffer.length < HEAD_BYTES || buffer[0] !== MAGIC) {
+    throw new RecordUnreadableError(
+      isFramed(buffer)
+        ? 'its result was written with a `codec` that this operation does not have'
+        : 'its result is not one of ours',
+    );
+  }
   if (buffer[1] !== VERSION)
     throw new RecordUnreadableError(`its result has layout ${buffer[1]}, this version reads ${VERSION}`);
   const headLength = buffer.readUInt32BE(2);

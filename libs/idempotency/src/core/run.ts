@@ -1,51 +1,9 @@
 import { Backoff, Deferred, promised, sleep, within, type Answer } from './bounded.js';
-import type { IdempotencyEventType } from './engine-events.js';
-import type {
-  Claim,
-  IdempotencyStorage,
-  OwnerOutcome,
-  PreviousClaim,
-  ReleaseOptions,
-  Steps,
-} from './idempotency-storage.js';
-import type { Lease, LeaseKeeper, LeaseLossReason } from './lease-keeper.js';
-import type { Clock, Randomness } from './ports.js';
-import { encodeResult, type StoredResult } from './result.js';
-import type { TimerScope } from './timer-scope.js';
-
-/** What a run came to, for those who wait for it. Waiters only ever get recorded outcomes. */
-export type RunEnd =
-  | { readonly kind: 'recorded'; readonly result: Uint8Array; readonly expiresAtMonotonicMs: number }
-  /** Given up, or lost: whoever waits has to ask again. */
-  | { readonly kind: 'ask again' };
-
-/** What became of the outcome that was handed in, or of the wish to give up. */
-export type CompleteOutcome = 'recorded' | 'superseded' | 'unrecorded';
-export type ReleaseOutcome = 'released' | 'superseded' | 'unreleased';
-
-export interface RunTools {
-  readonly storage: IdempotencyStorage;
-  readonly clock: Clock;
-  readonly timers: TimerScope;
-  readonly randomness: Randomness;
-  readonly keeper: LeaseKeeper;
-  readonly emit: (type: IdempotencyEventType, run: Run, error?: unknown) => void;
-}
-
-export interface RunTerms {
-  readonly claim: Claim;
-  readonly fingerprint: string;
-  readonly attempt: number;
-  readonly previous: PreviousClaim;
-  readonly steps: Steps;
-  readonly leaseMs: number;
-  readonly maxRunMs: number;
-  readonly storageTimeoutMs: number;
-  readonly sentAt: number;
-  readonly operation: string;
-  /** Told when the claim was given up, and how it is to be given up should it be claimed once more. */
-  readonly released: (options: ReleaseOptions) => void;
-}
+import type { Claim, OwnerOutcome, PreviousClaim, ReleaseOptions, Steps } from './idempotency-storage.js';
+import type { Lease, LeaseLossReason } from './lease-keeper.js';
+import { RecordCodec } from './record-codec.js';
+import type { StoredResult } from './result.js';
+import type { CompleteOutcome, ReleaseOutcome, RunEnd, RunTerms, RunTools } from './run-terms.js';
 
 /** One way to end a run. */
 interface Ending {
@@ -58,6 +16,8 @@ interface Ending {
 export class Run implements Lease {
   readonly renewUntil: number;
   confirmedUntil: number;
+  private readonly codec: RecordCodec;
+  private readableSteps: Steps;
   private readonly end = new Deferred<RunEnd>();
   private readonly close = new Deferred<void>();
   private readonly aborter = new AbortController();
@@ -71,6 +31,9 @@ export class Run implements Lease {
   ) {
     this.confirmedUntil = terms.sentAt + terms.leaseMs;
     this.renewUntil = terms.sentAt + terms.maxRunMs;
+    this.readableSteps = terms.steps;
+    const bound = { timers: tools.timers, ms: terms.storageTimeoutMs };
+    this.codec = new RecordCodec(terms.claim.id, terms.codec, bound);
     tools.keeper.add(this);
   }
 
@@ -95,8 +58,9 @@ export class Run implements Lease {
   get previous(): PreviousClaim {
     return this.terms.previous;
   }
+  /** Results of steps of earlier attempts. Those that are encoded must be decoded first. */
   get steps(): Steps {
-    return this.terms.steps;
+    return this.readableSteps;
   }
   /** Aborts when the lease is lost: another run may have started, so this one should stop what it can. */
   get signal(): AbortSignal {
@@ -137,16 +101,33 @@ export class Run implements Lease {
   }
 
   /**
-   * Stores the outcome. Answers after `storageTimeout` at the latest; when the storage has not confirmed by then the
-   * write goes on in the background until it is stored, another attempt owns the record, or `maxRun` has passed.
+   * Decodes what earlier attempts have saved.
+   *
+   * @throws RecordUnreadableError, or StorageUnavailableError when it cannot be told now
+   */
+  async decodeSteps(): Promise<void> {
+    this.readableSteps = await this.codec.decodeSteps(this.terms.steps);
+  }
+
+  /**
+   * Stores the outcome. Answers after `storageTimeout` at the latest, after as long again if it has a codec; when the
+   * storage has not confirmed by then the write goes on in the background until it is stored, another attempt owns the
+   * record, or `maxRun` has passed. An outcome that the codec fails on is stored without its body: the effect has happened.
    */
   async complete(result: StoredResult, ttlMs: number): Promise<CompleteOutcome> {
-    const { storage, clock } = this.tools;
-    const bytes = encodeResult(result);
+    const { storage, clock, caches } = this.tools;
+    const { fingerprint, localCache } = this.terms;
+    const { plain, stored } = await this.codec.encodeResult(result, (error) =>
+      this.tools.emit('codec-failed', this, error),
+    );
+    const asked = caches.asked();
     const answer = await this.finish({
       event: 'completed',
-      write: () => storage.complete(this.claim, bytes, ttlMs),
-      applied: () => ({ kind: 'recorded', result: bytes, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs }),
+      write: () => storage.complete(this.claim, stored, ttlMs),
+      applied: () => {
+        caches.put(localCache, this.id, asked, { fingerprint, result: stored, expiresInMs: ttlMs });
+        return { kind: 'recorded', result: plain, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs };
+      },
     });
     if (answer === 'unanswered') return 'unrecorded';
     return answer === 'applied' ? 'recorded' : 'superseded';
@@ -173,9 +154,10 @@ export class Run implements Lease {
     return answer === 'applied' ? 'released' : 'superseded';
   }
 
-  /** Keeps a value with the record for the next attempt. @throws whatever the storage throws, or its silence */
+  /** Keeps a value with the record for the next attempt. @throws whatever the storage or the codec throws, or its silence */
   async saveStep(name: string, value: Uint8Array): Promise<OwnerOutcome> {
-    const saved = await this.tryInTime(() => this.tools.storage.saveStep(this.claim, name, value));
+    const stored = await this.codec.encodeStep(name, value);
+    const saved = await this.tryInTime(() => this.tools.storage.saveStep(this.claim, name, stored));
     if (saved.kind === 'failed') throw saved.error;
     if (saved.value === 'lease_lost') this.onLost('taken-over');
     return saved.value;

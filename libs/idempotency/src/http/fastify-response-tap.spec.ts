@@ -8,7 +8,10 @@ import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 /** A reply that keeps headers as Fastify does: by names in lower case. */
 class FakeReply implements FastifyReplyLike {
   statusCode = 201;
-  readonly raw = { destroyed: false, statusMessage: '' };
+  readonly raw = { statusMessage: '' };
+  readonly trailer = () => this;
+  readonly removeTrailer = () => this;
+  readonly hijack = () => this;
   readonly headers = new Map<string, unknown>();
 
   code(status: number): void {
@@ -191,12 +194,23 @@ describe('FastifyResponseTap', () => {
       expect(asked).toMatchObject([{ body: 'error page' }]);
     });
 
-    it('asks about no error page that nobody will see', async () => {
+    it('asks about no error page when somebody gave the stream up because the client is gone', async () => {
       const { tap, reply, asked, events } = tapped();
-      reply.raw.destroyed = true;
-      await expect(tap.onSend(reply, Readable.from(failing()))).rejects.toThrow('broken');
+      tap.clientGone = () => true;
+      const givenUp = Readable.from(failing());
+      const sent = tap.onSend(reply, givenUp);
+      givenUp.destroy();
+      await expect(sent).rejects.toThrow('Premature close');
       await tap.onSend(reply, 'error page');
       expect([asked, events]).toEqual([[], ['abandoned', 'taken']]);
+    });
+
+    it('asks about the error page of a stream that fails by itself, also when the client is gone', async () => {
+      const { tap, reply, asked } = tapped();
+      tap.clientGone = () => true;
+      await expect(tap.onSend(reply, Readable.from(failing()))).rejects.toThrow('broken');
+      await tap.onSend(reply, 'error page');
+      expect(asked).toMatchObject([{ body: 'error page' }]);
     });
   });
 

@@ -27,7 +27,7 @@ export interface ExecutionTerms {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** How long a settled handler whose client is gone may take to end its response before we stop waiting for that. */
+/** How long a settled handler whose client is gone may be silent before its response has ended: then nobody will end it. */
 const ORPHAN_GRACE_MS = 1000;
 /** How long an answer that the handler has ended by itself is held for what the handler does after it. */
 const WORKS_ON_GRACE_MS = 1000;
@@ -45,6 +45,9 @@ export class HttpExecution implements ResponseJudge {
   private closed = false;
   /** The handler has ended the response by itself: that answer is its outcome, whatever the handler does after it. */
   private handlerAnswered = false;
+  private progressing = false;
+  private readonly afterwards: (() => void)[] = [];
+  private readonly waiting: (() => void)[] = [];
   private forgetWhenReleased = false;
   private settled = new Deferred<void>();
   private readonly responseAwaited = new Deferred<void>();
@@ -99,6 +102,28 @@ export class HttpExecution implements ResponseJudge {
     this.checkOrphan();
   }
 
+  /** Whether an answer is still being made, although nobody will get it: who makes it must not give up. */
+  get answersNobody(): boolean {
+    return this.closed && !this.concluded;
+  }
+
+  /** Calls `fn` when the outcome is decided. */
+  whenConcluded(fn: () => void): void {
+    if (this.concluded) fn();
+    else this.afterwards.push(fn);
+  }
+
+  whenLetGo(fn: () => void): void {
+    const { signal } = this.terms.run;
+    signal.addEventListener('abort', fn);
+    this.waiting.push(fn);
+    this.whenConcluded(() => signal.removeEventListener('abort', fn));
+  }
+
+  progressed(): void {
+    this.progressing = true;
+  }
+
   /** The handler waits for its own answer to be out (`await pipeline(file, res)`), so that is not held until it settles. */
   awaited(): void {
     if (this.phase === 'running') this.responseAwaited.resolve();
@@ -117,7 +142,9 @@ export class HttpExecution implements ResponseJudge {
     if (this.phase === 'running') await this.handlerWorksOn();
     const { keepsHeader } = this.terms;
     const headers = head.headers.filter(([name]) => keepsHeader(name));
-    return this.conclude(head, () => responseToResult({ ...head, headers, body, resource: this.resource }));
+    const trailers = head.trailers?.filter(([name]) => keepsHeader(name));
+    const response = { ...head, headers, trailers, body };
+    return this.conclude(head, () => responseToResult({ ...response, resource: this.resource }));
   }
 
   async tooLarge(head: ResponseHead): Promise<Verdict> {
@@ -125,6 +152,11 @@ export class HttpExecution implements ResponseJudge {
     if (this.concluded) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     return this.conclude(head, () => this.bodyless(head.status));
+  }
+
+  private decided(): void {
+    this.concluded = true;
+    for (const fn of this.afterwards.splice(0)) fn();
   }
 
   private async handlerWorksOn(): Promise<void> {
@@ -153,7 +185,7 @@ export class HttpExecution implements ResponseJudge {
   }
 
   private async conclude(head: ResponseHead, result: () => StoredResult): Promise<Verdict> {
-    this.concluded = true;
+    this.decided();
     if (this.decide(head.status) === 'release') {
       const forget = this.phase === 'not begun' || this.forgetWhenReleased;
       const released = await this.terms.run.release({ forget });
@@ -210,11 +242,16 @@ export class HttpExecution implements ResponseJudge {
   private checkOrphan(): void {
     if (!this.closed || this.answered || this.concluded) return;
     if (this.chain === 'torn down') void this.concludeWithoutResponse();
-    else if (this.chain !== 'pending') {
-      this.terms.timers.set(ORPHAN_GRACE_MS, () => {
-        if (!this.answered) void this.concludeWithoutResponse();
-      });
-    }
+    else if (this.chain !== 'pending') this.giveGrace();
+  }
+
+  private giveGrace(): void {
+    this.progressing = false;
+    this.terms.timers.set(ORPHAN_GRACE_MS, () => {
+      if (this.answered) return;
+      if (this.progressing) this.giveGrace();
+      else void this.concludeWithoutResponse();
+    });
   }
 
   /** Waits for the handler and keeps what it came to, for the first retry to send. Never rejects. */
@@ -222,6 +259,7 @@ export class HttpExecution implements ResponseJudge {
     if (this.concluded) return;
     try {
       await this.keepOutcome();
+      for (const fn of this.waiting.splice(0)) fn();
     } catch (error) {
       this.terms.onFailure(error);
       await this.complete(() => this.bodyless(undefined), undefined);
@@ -230,13 +268,13 @@ export class HttpExecution implements ResponseJudge {
 
   private async keepOutcome(): Promise<void> {
     if (this.phase === 'not begun') {
-      this.concluded = true;
+      this.decided();
       await this.terms.run.release({ forget: true });
       return;
     }
     await this.settled.promise;
     if (this.concluded) return;
-    this.concluded = true;
+    this.decided();
     const { run } = this.terms;
     const described = this.phase === 'threw' ? this.describeError() : undefined;
     if (this.decide(described?.status) === 'release' || (this.phase === 'threw' && described === undefined)) {

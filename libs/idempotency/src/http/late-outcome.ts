@@ -9,6 +9,8 @@ export const LATE_STEP = '\u0000late';
 export interface HandlerError {
   readonly status: number;
   readonly response: string | object;
+  /** Name of its class, for filters that catch that class alone. */
+  readonly name?: string | undefined;
 }
 
 /** What a handler returned: one value, or the emissions of an Observable that had none or several. */
@@ -32,19 +34,19 @@ export function lateOutcomeIn(steps: Steps): LateOutcome | undefined {
   const bytes = steps.get(LATE_STEP);
   if (bytes === undefined) return undefined;
   const late = decodeValue(bytes) as Partial<
-    Record<'phase' | 'value' | 'emissions' | 'status' | 'response', unknown>
+    Record<'phase' | 'value' | 'emissions' | 'status' | 'response' | 'name', unknown>
   > | null;
   if (late?.phase === 'returned') {
     const { value, emissions } = late;
     return Array.isArray(emissions) ? { phase: 'returned', emissions } : { phase: 'returned', value };
   }
-  const { status, response } = late ?? {};
+  const { status, response, name } = late ?? {};
   if (
     late?.phase === 'threw' &&
     typeof status === 'number' &&
     (typeof response === 'string' || isObject(response))
   ) {
-    return { phase: 'threw', status, response };
+    return { phase: 'threw', status, response, ...(typeof name === 'string' ? { name } : {}) };
   }
   throw new RecordUnreadableError('its late outcome is malformed');
 }

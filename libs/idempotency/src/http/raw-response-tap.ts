@@ -1,7 +1,9 @@
 import type { ServerResponse } from 'node:http';
+import { Departure, isClosed } from './departure.js';
 import { writtenHeaders } from './header-list.js';
 import { HeldBody } from './held-body.js';
-import { RawResponse, type Method, type ResponseMethods } from './raw-response.js';
+import { isHttp2, RawResponse, type Method, type ResponseMethods } from './raw-response.js';
+import type { Framing, HeaderList, HeaderValue, RecordedResponse } from './recorded-response.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 import { pretendSent, stopPretending, type SentState } from './sent-state.js';
 
@@ -10,9 +12,9 @@ type Listener = (...args: unknown[]) => void;
 
 /**
  * `holding`: bytes are kept back. `judging`: it has ended, or is too large, and the judge decides. `open`: all passes.
- * `deaf`: it is out, and what its handler still does to it does nothing.
+ * `deaf`: it is out, and what its handler still does to it does nothing. `suspended`: the same, but it is not out.
  */
-type Mode = 'holding' | 'judging' | 'open' | 'deaf';
+type Mode = 'holding' | 'suspended' | 'judging' | 'open' | 'deaf';
 
 /**
  * Holds back what a handler, interceptor or filter writes to a raw response until the judge has decided.
@@ -28,12 +30,16 @@ export class RawResponseTap implements SentState {
   private deafAfter = false;
   private writerWaits = false;
   private readonly drainListeners: Listener[] = [];
+  private readonly trailers: (readonly [string, HeaderValue])[] = [];
   private readonly raw: RawResponse;
+  private readonly departure: Departure;
 
+  /** @param past whether what is written here goes past the hooks of a framework that knows others */
   constructor(
     private readonly response: ServerResponse,
     private readonly judge: ResponseJudge,
     private readonly onFailure: (error: unknown) => void,
+    private readonly past = false,
   ) {
     this.raw = new RawResponse(response);
     const { setHeader, appendHeader, removeHeader } = this.raw.original;
@@ -45,6 +51,7 @@ export class RawResponseTap implements SentState {
       setHeader: this.unlessCommitted(setHeader),
       appendHeader: this.unlessCommitted(appendHeader),
       removeHeader: this.unlessCommitted(removeHeader),
+      addTrailers: this.addTrailers as Method,
       destroy: this.destroy as Method,
       on: this.on as Method,
       addListener: this.on as Method,
@@ -53,11 +60,21 @@ export class RawResponseTap implements SentState {
     };
     Object.assign(response, ours);
     pretendSent(response, this);
+    this.departure = new Departure(
+      response,
+      () => this.mode !== 'open' && this.mode !== 'deaf',
+      (fn) => judge.whenLetGo?.(fn),
+    );
+  }
+
+  /** The client has left, whether or not those who write have learned it. */
+  get clientGone(): boolean {
+    return this.departure.happened || isClosed(this.response);
   }
 
   /** Somebody else holds this response back: what is done to it here meanwhile does nothing. */
   suspend(): void {
-    this.mode = 'deaf';
+    this.mode = 'suspended';
   }
 
   /** It was not sent after all. */
@@ -67,17 +84,23 @@ export class RawResponseTap implements SentState {
 
   /** Lets everything pass from now on: somebody else records this response. */
   open({ deafAfter = false } = {}): void {
-    this.pass();
+    if (this.pass()) this.departure.tell('close');
     if (deafAfter) this.response.once('finish', () => (this.mode = 'deaf'));
   }
 
+  /** Sends a recorded response that was written past the hooks: it goes out as it was written. */
+  replaceWith(recorded: RecordedResponse, headers: HeaderList): void {
+    this.pass();
+    this.orDestroy(() => this.raw.replace(recorded, headers));
+  }
+
   private readonly writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
-    if (this.mode === 'deaf') return this.response;
+    if (this.isDeaf()) return this.response;
     if (this.mode === 'open') return this.raw.call('writeHead', status, ...rest) as ServerResponse;
     if (this.committed) throw headersSent('write');
     this.response.statusCode = status;
     const [reason, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]];
-    if (reason !== undefined) this.response.statusMessage = reason as string;
+    if (reason !== undefined && !isHttp2(this.response)) this.response.statusMessage = reason as string;
     for (const [name, value] of writtenHeaders(headers)) this.raw.call('setHeader', name, value);
     this.held.inPieces();
     this.committed = true;
@@ -86,10 +109,16 @@ export class RawResponseTap implements SentState {
 
   private readonly flushHeaders = (): void => {
     if (this.mode === 'open') this.raw.call('flushHeaders');
-    else if (this.mode !== 'deaf') {
+    else if (!this.isDeaf()) {
       this.held.inPieces();
       this.committed = true;
     }
+  };
+
+  private readonly addTrailers = (trailers: unknown): void => {
+    if (this.isDeaf()) return;
+    if (this.mode !== 'open') this.trailers.push(...writtenHeaders(trailers));
+    this.raw.call('addTrailers', trailers);
   };
 
   private readonly write = (
@@ -100,11 +129,12 @@ export class RawResponseTap implements SentState {
     if (this.mode === 'open') return this.raw.call('write', chunk, encoding, callback) as boolean;
     const done = typeof encoding === 'function' ? encoding : callback;
     if (done) process.nextTick(done);
-    if (this.mode === 'deaf') return true;
+    if (this.isDeaf()) return true;
     if (this.ended) return false;
     this.committed = true;
     this.held.inPieces();
     this.held.add(chunk, encoding);
+    this.judge.progressed?.();
     if (this.mode === 'holding' && this.held.bytes > this.judge.limit) void this.overflow();
     // Past the limit the writer has to wait for the judge, or the held bytes would grow without end.
     this.writerWaits = this.held.bytes > this.judge.limit;
@@ -123,7 +153,7 @@ export class RawResponseTap implements SentState {
     }
     const done = [chunk, encoding, callback].find((argument) => typeof argument === 'function') as
       WriteCallback | undefined;
-    if (this.ended || this.mode === 'deaf') {
+    if (this.ended || this.isDeaf()) {
       if (done) process.nextTick(done);
       return this.response;
     }
@@ -166,7 +196,7 @@ export class RawResponseTap implements SentState {
 
   private unlessCommitted(change: Method): Method {
     return (...args) => {
-      if (this.mode === 'deaf') return this.response;
+      if (this.isDeaf()) return this.response;
       if (this.mode !== 'open' && this.committed) throw headersSent('set');
       return change.apply(this.response, args);
     };
@@ -177,8 +207,8 @@ export class RawResponseTap implements SentState {
     const { framing } = this.held;
     const body = this.held.take();
     let head: ResponseHead | undefined;
-    const verdict = await this.ask(() => this.judge.ended((head = this.raw.head(framing)), body));
-    this.pass();
+    const verdict = await this.ask(() => this.judge.ended((head = this.head(framing)), body));
+    const nobodyHears = this.pass();
     this.orDestroy(() => {
       // As far as anybody could know it was sent: what was changed meanwhile goes nowhere.
       if (head !== undefined) this.raw.setStatus(head);
@@ -189,12 +219,14 @@ export class RawResponseTap implements SentState {
         if (verdict.deafAfter) this.mode = 'deaf';
       }
     });
+    // Node says nothing more of what is written for a client that is gone.
+    if (nobodyHears) this.departure.tell('finish', 'close');
   }
 
   private async overflow(): Promise<void> {
     this.mode = 'judging';
-    const verdict = await this.ask(() => this.judge.tooLarge(this.raw.head(this.held.framing)));
-    this.pass();
+    const verdict = await this.ask(() => this.judge.tooLarge(this.head(this.held.framing)));
+    const nobodyHears = this.pass();
     this.orDestroy(() => {
       this.raw.addHeaders(verdict.headers);
       const deafAfter = verdict.kind === 'send' && verdict.deafAfter === true;
@@ -206,6 +238,16 @@ export class RawResponseTap implements SentState {
         this.goOnWriting();
       }
     });
+    if (nobodyHears) this.departure.tell(...(this.ended ? (['finish', 'close'] as const) : (['close'] as const)));
+  }
+
+  private head(framing: Framing): ResponseHead {
+    const { trailers, past } = this;
+    return {
+      ...this.raw.head(framing),
+      ...(trailers.length === 0 ? {} : { trailers }),
+      ...(past ? { past } : {}),
+    };
   }
 
   private goOnWriting(): void {
@@ -236,9 +278,15 @@ export class RawResponseTap implements SentState {
     }
   }
 
-  private pass(): void {
+  /** `true`: the client has left, and those who write do not know it yet. */
+  private pass(): boolean {
     this.mode = 'open';
     stopPretending(this.response);
+    return this.departure.reveal();
+  }
+
+  private isDeaf(): boolean {
+    return this.mode === 'deaf' || this.mode === 'suspended';
   }
 }
 

@@ -15,6 +15,7 @@ export type ResponseMethods = Readonly<
     | 'setHeader'
     | 'removeHeader'
     | 'appendHeader'
+    | 'addTrailers'
     | 'destroy'
     | 'on'
     | 'addListener'
@@ -32,7 +33,7 @@ export class RawResponse {
   constructor(readonly response: ServerResponse) {
     makeDictionary(response);
     const { writeHead, write, end, flushHeaders } = response;
-    const { setHeader, removeHeader, appendHeader, destroy } = response;
+    const { setHeader, removeHeader, appendHeader, addTrailers, destroy } = response;
     const { on, addListener, prependListener, prependOnceListener } = response;
     this.original = {
       writeHead,
@@ -42,6 +43,7 @@ export class RawResponse {
       setHeader,
       removeHeader,
       appendHeader,
+      addTrailers,
       destroy,
       on,
       addListener,
@@ -58,7 +60,9 @@ export class RawResponse {
   head(framing: Framing): ResponseHead {
     const { response } = this;
     const named = response as { getRawHeaderNames?: () => string[] };
-    const names = named.getRawHeaderNames?.() ?? response.getHeaderNames();
+    // Over HTTP/2 the status is a header, too.
+    const all = named.getRawHeaderNames?.() ?? response.getHeaderNames();
+    const names = all.filter((name) => !name.startsWith(':'));
     const headers = headerList(names.map((name) => [name, response.getHeader(name)]));
     const { statusCode: status, statusMessage } = response;
     const removed = removedHeaders(this.headersAtStart, names);
@@ -67,13 +71,20 @@ export class RawResponse {
 
   setStatus({ status, reason }: Pick<ResponseHead, 'status' | 'reason'>): void {
     this.response.statusCode = status;
-    // Undefined: node writes the usual one.
-    this.response.statusMessage = reason as string;
+    // Undefined: node writes the usual one. HTTP/2 has none, and node warns of any.
+    if (!isHttp2(this.response)) this.response.statusMessage = reason as string;
   }
 
   addHeaders(headers: HeaderList): void {
     if (this.response.headersSent) return;
     for (const [name, value] of headers) this.call('setHeader', name, value);
+  }
+
+  private addTrailers(trailers: HeaderList): void {
+    // A client of HTTP/1.0 knows no chunks, and trailers come after the last one.
+    const canCarry = isHttp2(this.response) || this.response.useChunkedEncodingByDefault;
+    if (!canCarry) this.call('removeHeader', 'trailer');
+    else if (trailers.length > 0) this.call('addTrailers', Object.fromEntries(trailers));
   }
 
   /** Ends it in the same framing as if nobody had held the body. */
@@ -93,8 +104,14 @@ export class RawResponse {
       this.call('removeHeader', name);
     this.setStatus(recorded);
     this.addHeaders([...recorded.headers, ...headers]);
+    this.addTrailers(recorded.trailers ?? []);
     this.endWith(Buffer.from(recorded.body), recorded.framing);
   }
+}
+
+/** Whether it is a response of HTTP/2, which knows neither reason phrases nor how a body is framed. */
+export function isHttp2(response: object): boolean {
+  return 'stream' in response;
 }
 
 const FIRST = Symbol('first');

@@ -23,7 +23,11 @@ export interface RecordedResponse {
   /** Names of headers that an exchange begins with, and that the answer did not have any more. */
   readonly removed?: readonly string[];
   readonly body: Uint8Array;
+  /** What goes out after the body. */
+  readonly trailers?: HeaderList | undefined;
   readonly framing: Framing;
+  /** It was written past the hooks of the framework (`reply.raw`), and so is its replay. */
+  readonly past?: boolean | undefined;
   readonly resource?: Resource | undefined;
 }
 
@@ -33,23 +37,33 @@ export function responseToResult({ body, ...meta }: RecordedResponse): StoredRes
 
 /** @throws RecordUnreadableError when the head is not that of a recorded response */
 export function responseFromResult(result: StoredResult): RecordedResponse {
-  const { status, reason, headers, removed = [], framing, resource } = result.meta;
+  const { status, reason, headers, removed = [], trailers = [], framing, past, resource } = result.meta;
   if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 999) {
     throw new RecordUnreadableError('its status is not one of HTTP');
   }
   if (reason !== undefined && typeof reason !== 'string')
     throw new RecordUnreadableError('its reason phrase is malformed');
-  if (!Array.isArray(headers) || !headers.every(isHeader))
+  if (!isHeaderList(headers) || !isHeaderList(trailers))
     throw new RecordUnreadableError('its headers are malformed');
   try {
-    checkHeaders(headers);
+    checkHeaders([...headers, ...trailers]);
   } catch (cause) {
     throw new RecordUnreadableError('its headers cannot be sent', { cause });
   }
   if (!isListOfStrings(removed)) throw new RecordUnreadableError('its removed headers are malformed');
   if (framing !== 'none' && framing !== 'whole' && framing !== 'pieces')
     throw new RecordUnreadableError('its framing is unknown');
-  return { status, reason, headers, removed, body: result.body, framing, resource: resourceFrom(resource) };
+  return {
+    status,
+    reason,
+    headers,
+    removed,
+    body: result.body,
+    trailers,
+    framing,
+    past: past === true,
+    resource: resourceFrom(resource),
+  };
 }
 
 /** A resource in stored JSON, or undefined. */
@@ -57,6 +71,10 @@ export function resourceFrom(value: unknown): Resource | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { type, id } = value as Record<string, unknown>;
   return typeof type === 'string' && typeof id === 'string' ? { type, id } : undefined;
+}
+
+function isHeaderList(value: unknown): value is HeaderList {
+  return Array.isArray(value) && value.every(isHeader);
 }
 
 function isHeader(header: unknown): header is readonly [string, HeaderValue] {

@@ -10,7 +10,6 @@ const NEVER = new Set([
   'proxy-authenticate',
   'proxy-connection',
   'te',
-  'trailer',
   'transfer-encoding',
   'upgrade',
   'date',

@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { comparableBody, memberAt, partsOfUrl, selectMembers, type BodyHeaders } from './request-parts.js';
+import { PassThrough } from 'node:stream';
+import {
+  comparableBody,
+  memberAt,
+  partsOfUrl,
+  selectMembers,
+  sentBodyOf,
+  type SentBody,
+} from './request-parts.js';
 
 describe('partsOfUrl', () => {
   it('tells the path from the query', () => {
@@ -22,54 +30,113 @@ describe('partsOfUrl', () => {
 });
 
 describe('comparableBody', () => {
-  const headers = (overrides: Partial<BodyHeaders> = {}): BodyHeaders => ({
+  const sent = (overrides: Partial<SentBody> = {}): SentBody => ({
     contentType: 'application/json',
     contentLength: '10',
     transferEncoding: undefined,
     contentDigest: undefined,
+    isEmpty: false,
     ...overrides,
   });
-  const digest = 'sha-256=:abc:';
+  const nothing = { kind: 'members', body: null };
+  const contentDigest = 'sha-256:abc';
 
-  it('is the parsed body', () => {
-    expect(comparableBody({ a: 1 }, headers())).toEqual({ kind: 'body', body: { a: 1 } });
-  });
-
-  it('is null where nothing was sent, whatever a parser left behind', () => {
-    expect(comparableBody({}, headers({ contentLength: '0' }))).toEqual({ kind: 'body', body: null });
-    expect(comparableBody(undefined, headers({ contentLength: undefined }))).toEqual({
-      kind: 'body',
-      body: null,
+  it('is what a parser has made of it', () => {
+    expect(comparableBody({ a: 1 }, sent())).toEqual({ kind: 'members', body: { a: 1 } });
+    expect(comparableBody('a,b', sent({ contentType: 'text/csv' }))).toEqual({
+      kind: 'members',
+      body: 'a,b',
     });
   });
 
+  it('is the bytes where a parser keeps them', () => {
+    const bytes = Uint8Array.of(0, 1);
+    expect(comparableBody(bytes, sent({ contentType: 'image/png' }))).toEqual({ kind: 'bytes', bytes });
+  });
+
+  it('is null where nothing was sent, whatever a parser left behind', () => {
+    expect(comparableBody({}, sent({ contentLength: '0' }))).toEqual(nothing);
+    expect(comparableBody(undefined, sent({ contentLength: undefined }))).toEqual(nothing);
+  });
+
+  it('is null for chunks that held nothing, whoever found that out', () => {
+    const chunked = { contentLength: undefined, transferEncoding: 'chunked', contentType: 'text/plain' };
+    expect(comparableBody('', sent(chunked))).toEqual(nothing);
+    expect(comparableBody(Buffer.alloc(0), sent(chunked))).toEqual(nothing);
+    expect(comparableBody(undefined, sent({ ...chunked, isEmpty: true }))).toEqual(nothing);
+  });
+
+  it('takes an empty text for a body where it is JSON', () => {
+    expect(comparableBody('', sent())).toEqual({ kind: 'members', body: '' });
+  });
+
   it('takes an empty object for a body where a parser has read one', () => {
-    expect(comparableBody({}, headers())).toEqual({ kind: 'body', body: {} });
+    expect(comparableBody({}, sent())).toEqual({ kind: 'members', body: {} });
   });
 
   it('does not take the empty object of a parser that has read nothing for a body', () => {
-    expect(comparableBody({}, headers({ contentType: 'text/csv' }))).toEqual({ kind: 'unavailable' });
+    expect(comparableBody({}, sent({ contentType: 'text/csv' }))).toEqual({ kind: 'unavailable' });
+  });
+
+  it('does not take the stream that is left to the handler for a body', () => {
+    for (const stream of [new PassThrough(), new ReadableStream()]) {
+      expect(comparableBody(stream, sent())).toEqual({ kind: 'unavailable' });
+    }
   });
 
   it('knows a chunked body by its Transfer-Encoding', () => {
-    const chunked = headers({ contentLength: undefined, transferEncoding: 'chunked' });
+    const chunked = sent({ contentLength: undefined, transferEncoding: 'chunked' });
     expect(comparableBody(undefined, chunked)).toEqual({ kind: 'unavailable' });
   });
 
   it('is the digest of a body that nobody has read', () => {
-    expect(comparableBody(undefined, headers({ contentType: 'image/png', contentDigest: digest }))).toEqual({
-      kind: 'body',
-      body: { digest },
+    expect(comparableBody(undefined, sent({ contentType: 'image/png', contentDigest }))).toEqual({
+      kind: 'digest',
+      digest: contentDigest,
     });
   });
 
-  it('is the digest of a multipart body, which is parsed later', () => {
-    const multipart = headers({ contentType: 'multipart/form-data; boundary=x' });
-    expect(comparableBody({ a: 1 }, multipart)).toEqual({ kind: 'unavailable' });
-    expect(comparableBody({ a: 1 }, { ...multipart, contentDigest: digest })).toEqual({
-      kind: 'body',
-      body: { digest },
+  it('is an upload for a form with files, or its digest, parsed or not', () => {
+    const multipart = { contentType: 'Multipart/Form-Data; boundary=x' };
+    expect(comparableBody({ a: 1 }, sent(multipart))).toEqual({ kind: 'upload' });
+    expect(comparableBody({ a: 1 }, sent({ ...multipart, contentDigest }))).toEqual({
+      kind: 'digest',
+      digest: contentDigest,
     });
+  });
+
+  it('is no upload for other bodies of several parts', () => {
+    expect(comparableBody(undefined, sent({ contentType: 'multipart/mixed; boundary=x' }))).toEqual({
+      kind: 'unavailable',
+    });
+  });
+});
+
+describe('sentBodyOf', () => {
+  const digest = `sha-256=:${Buffer.alloc(32).toString('base64')}:`;
+
+  it('reads the headers that tell of a body', () => {
+    const headers = { 'content-type': 'text/csv', 'content-length': '3', 'content-digest': digest };
+    expect(sentBodyOf({ headers })).toEqual({
+      contentType: 'text/csv',
+      contentLength: '3',
+      transferEncoding: undefined,
+      contentDigest: `sha-256:${Buffer.alloc(32).toString('base64')}`,
+      isEmpty: false,
+    });
+  });
+
+  it('knows that nothing came when all has come and nothing waits to be read', () => {
+    const request = { headers: {}, complete: true, readableDidRead: false, readableLength: 0 };
+    expect(sentBodyOf(request).isEmpty).toBe(true);
+    expect(sentBodyOf({ ...request, complete: false }).isEmpty).toBe(false);
+    expect(sentBodyOf({ ...request, readableDidRead: true }).isEmpty).toBe(false);
+    expect(sentBodyOf({ ...request, readableLength: 1 }).isEmpty).toBe(false);
+  });
+
+  it('knows a body over HTTP/2, where no header tells of it', () => {
+    expect(sentBodyOf({ headers: {}, stream: { endAfterHeaders: false } }).transferEncoding).toBe('frames');
+    expect(sentBodyOf({ headers: {}, stream: { endAfterHeaders: true } }).transferEncoding).toBeUndefined();
   });
 });
 

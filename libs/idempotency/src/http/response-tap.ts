@@ -7,7 +7,10 @@ export interface ResponseHead {
   readonly headers: HeaderList;
   /** Names of headers that were there before our turn, and that somebody has taken away since. */
   readonly removed: readonly string[];
+  readonly trailers?: HeaderList;
   readonly framing: Framing;
+  /** It was written past the hooks of the framework. */
+  readonly past?: true;
 }
 
 /** What to do with a response that has ended. */
@@ -35,6 +38,10 @@ export interface ResponseJudge {
   awaited?(): void;
   /** The body has broken off, and the connection with it: there will be no answer. */
   abandoned?(): void;
+  /** Another piece of the body has come. */
+  progressed?(): void;
+  /** Calls `fn` when nobody waits for the response any more, and it has not ended. */
+  whenLetGo?(fn: () => void): void;
   /** Most bytes that may be held. */
   readonly limit: number;
 }

@@ -27,7 +27,7 @@ export type Answer = (next: CallHandler) => Observable<unknown>;
 
 /** The interceptors inside ours, the pipes and the handler, with the operation in reach of all of them. */
 export function inside(
-  { plan, context }: Exchange,
+  { plan, context }: Pick<Exchange, 'plan' | 'context'>,
   operation: RunningOperation,
   handle: RunningExecution['handle'],
 ): Answer {
@@ -37,7 +37,7 @@ export function inside(
 
 /** Lets the handler, or `handle` in its place, answer without a run: nothing is claimed and nothing is recorded. */
 export function withoutRun(
-  exchange: Exchange,
+  exchange: Pick<Exchange, 'plan' | 'context'>,
   facts: Pick<OperationFacts, 'key' | 'recordId'>,
   handle: RunningExecution['handle'] = (handler) => handler(),
 ): Answer {
@@ -54,7 +54,8 @@ export function sendInItsPlace({ runtime, request, context }: Exchange, value: u
 
 /** Holds the response back until the judge has decided. */
 export function tapResponse({ request, runtime }: Exchange, judge: ResponseJudge): void {
-  const raw = new RawResponseTap(request.rawResponse, judge, runtime.onFailure);
+  const isFastify = request.reply !== undefined;
+  const raw = new RawResponseTap(request.rawResponse, judge, runtime.onFailure, isFastify);
   if (request.reply === undefined) return;
   const tap = new FastifyResponseTap(request.reply, judge, runtime.onFailure);
   runtime.taps.set(request.rawResponse, tap);
@@ -62,4 +63,6 @@ export function tapResponse({ request, runtime }: Exchange, judge: ResponseJudge
   tap.onTaken = (verdict) => raw.open(verdict);
   tap.onHeld = () => raw.suspend();
   tap.onDropped = () => raw.resume();
+  tap.onPast = (recorded, headers) => raw.replaceWith(recorded, headers);
+  tap.clientGone = () => raw.clientGone;
 }

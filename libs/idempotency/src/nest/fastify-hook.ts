@@ -25,12 +25,18 @@ export function installFastifyHook(instance: unknown, runtime: IdempotencyRuntim
   });
 }
 
-/** @throws InvalidOptionsError: what goes out over HTTP/2 cannot be held back by patching the HTTP/1 response */
-export function refuseHttp2(adapter: NonNullable<HttpAdapterHost['httpAdapter']>): void {
+/**
+ * Fastify answers over HTTP/2 itself. Express does not know HTTP/2, and what others put between the two has never been
+ * tried with us.
+ *
+ * @throws InvalidOptionsError
+ */
+export function refuseHttp2OnExpress(adapter: NonNullable<HttpAdapterHost['httpAdapter']>): void {
   const server = adapter.getHttpServer() as { constructor?: { name?: string } } | undefined;
-  if (server?.constructor?.name?.startsWith('Http2')) {
+  if (adapter.getType() !== 'fastify' && server?.constructor?.name?.startsWith('Http2')) {
     throw new InvalidOptionsError(
-      'IdempotencyModule does not record responses over HTTP/2 yet, so replays would be wrong. Serve HTTP/1.1 behind a proxy that speaks HTTP/2 to the clients.',
+      'IdempotencyModule records responses over HTTP/2 on Fastify alone: Express does not know HTTP/2, so replays might be wrong. ' +
+        'Use `new FastifyAdapter({ http2: true })`, or serve HTTP/1.1 behind a proxy that speaks HTTP/2 to the clients.',
     );
   }
 }

@@ -1,15 +1,28 @@
 import 'reflect-metadata';
 import { VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
+import { messageEndpointOf } from './contexts/endpoints.js';
 import { optionsOf } from './entries.js';
 import type { DecoratedMethod } from './decorated-methods.js';
 import { resolveOptions, type ResolvedOptions } from './resolve-options.js';
 import type { OperationOptions } from './options.js';
 import type { Method } from './stand-in.js';
 import { NEST_METADATA } from './tokens.js';
+import type { Transport } from './transports.js';
 
-/** Everything about one decorated route that does not change from request to request. */
+/** How a message handler is registered. */
+export interface MessageEndpoint {
+  /** Its patterns, or the one event of a gateway with its place, as text. */
+  readonly names: readonly string[];
+  /** Nobody waits for a reply. */
+  readonly isEvent: boolean;
+}
+
+/** Everything about one way to one decorated method that does not change from request to request. */
 export interface HandlerPlan {
+  readonly transport: Transport;
+  /** Of message handlers and gateways alone. */
+  readonly message: MessageEndpoint | undefined;
   readonly standIn: Method;
   readonly options: ResolvedOptions;
   /** Covered by a class decorator, so only requests that change something. */
@@ -20,29 +33,37 @@ export interface HandlerPlan {
   readonly answersItself: boolean;
 }
 
-/** The plans of an application's decorated routes. */
+/** The plans of an application's decorated methods: one for each transport that reaches a method. */
 export class HandlerPlans {
-  private readonly byClass = new Map<unknown, Map<unknown, HandlerPlan>>();
+  private readonly byClass = new Map<unknown, Map<unknown, HandlerPlan[]>>();
 
   set(metatype: unknown, method: unknown, plan: HandlerPlan): void {
-    const plans = this.byClass.get(metatype) ?? new Map<unknown, HandlerPlan>();
-    this.byClass.set(metatype, plans.set(method, plan));
+    const plans = this.byClass.get(metatype) ?? new Map<unknown, HandlerPlan[]>();
+    this.byClass.set(metatype, plans.set(method, [...(plans.get(method) ?? []), plan]));
   }
 
-  get(metatype: unknown, method: unknown): HandlerPlan | undefined {
-    return this.byClass.get(metatype)?.get(method);
+  get(metatype: unknown, method: unknown, transport: string): HandlerPlan | undefined {
+    return this.byClass
+      .get(metatype)
+      ?.get(method)
+      ?.find((plan) => plan.transport === transport);
   }
 }
 
 export function planFor(
   where: string,
-  { metatype, name, entry, method }: DecoratedMethod,
+  decorated: DecoratedMethod,
+  transport: Transport,
   module: OperationOptions,
   config: ApplicationConfig,
 ): HandlerPlan {
+  const { metatype, name, entry, method } = decorated;
+  const isMessage = transport === 'rpc' || transport === 'ws';
   return {
+    transport,
+    message: isMessage ? messageEndpointOf(decorated, transport) : undefined,
     standIn: entry.standIn,
-    options: resolveOptions(where, module, optionsOf(entry)),
+    options: resolveOptions(where, module, optionsOf(entry), isMessage ? 'wait' : 'reject'),
     byClass: entry.ofMethod === undefined,
     operationSuffix: versionSuffix(metatype, method, config) + hostSuffix(metatype),
     answersItself: answersItself(metatype, name),

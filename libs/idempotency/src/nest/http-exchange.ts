@@ -3,13 +3,17 @@ import { AsyncResource } from 'node:async_hooks';
 import { Observable, type Subscriber } from 'rxjs';
 import type { BeginOutcome } from '../core/idempotency-engine.js';
 import { recordId } from '../core/record-id.js';
+import { readKey } from './caller.js';
+import { begin, refuse } from './claim.js';
 import { withoutRun, type Answer, type Exchange } from './exchange.js';
 import type { HandlerPlan } from './handler-plan.js';
 import { replayAnswer } from './http-replay.js';
 import { httpRequestOf, isAnswered } from './http-request.js';
 import { runAnswer } from './http-run.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
-import { fingerprintFor, findKey, keyPlaces, readKey, scopeOf } from './request-identity.js';
+import { fingerprintFor } from './request-fingerprint.js';
+import { findKey, keyPlaces, scopeOf } from './request-identity.js';
+import { uploadAnswer } from './upload-answer.js';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'SEARCH', 'QUERY']);
 
@@ -53,6 +57,8 @@ async function answer(exchange: Exchange, next: CallHandler, subscriber: Subscri
 /** What to do with a request: `id` and `key` of its record, and what the engine said about it. */
 type Decision =
   | { readonly kind: 'keyless' }
+  /** It is claimed when its parts are parsed. */
+  | { readonly kind: 'upload'; readonly id: string; readonly key: string }
   | { readonly kind: 'keyed'; readonly id: string; readonly key: string; readonly outcome: BeginOutcome };
 
 async function decide(exchange: Exchange): Promise<Decision> {
@@ -70,38 +76,21 @@ async function decide(exchange: Exchange): Promise<Decision> {
   const scope = await scopeOf(exchange);
   const key = readKey(found, exchange, scope);
   if (scope === undefined) runtime.warnOfNobody(operation);
-  const fingerprint = await fingerprintFor(exchange);
+  const told = await fingerprintFor(exchange);
   const id = recordId({ namespace, operation, scope, key });
-  // With `recover` the crash is looked into first, so the record has to be ours.
-  const takeOver = options.onAbandoned === 'rerun' || options.recover !== undefined;
-  const outcome = await runtime.engine.begin({ ...options, id, operation, fingerprint, takeOver });
-  return { kind: 'keyed', id, key, outcome };
+  if (told.kind === 'later') return { kind: 'upload', id, key };
+  return { kind: 'keyed', id, key, outcome: await begin(exchange, id, told.fingerprint) };
 }
 
 /** @throws IdempotencyException when the request is refused */
 function follow(exchange: Exchange, decision: Decision): Answer {
   if (decision.kind === 'keyless') return withoutRun(exchange, { key: undefined, recordId: undefined });
+  if (decision.kind === 'upload') return uploadAnswer(exchange, decision.id, decision.key);
   const { id, key, outcome } = decision;
-  const { runtime, operation, plan } = exchange;
-  const { problems } = runtime;
-  switch (outcome.kind) {
-    case 'run':
-      return runAnswer(exchange, outcome.run, key);
-    case 'replay':
-      return replayAnswer(exchange, outcome, id, key);
-    case 'in_progress':
-      throw problems.keyInProgress(outcome.retryAfterMs);
-    case 'reused':
-      throw problems.keyReused();
-    case 'abandoned':
-      throw problems.outcomeUnknown();
-    case 'unreadable':
-      throw problems.recordUnreadable(outcome.error);
-    case 'unavailable':
-      if (plan.options.onStorageFailure === 'reject') throw problems.storageUnavailable(outcome.error);
-      runtime.publish({ type: 'unprotected', id, operation, error: outcome.error });
-      return withoutRun(exchange, { key, recordId: id });
-  }
+  if (outcome.kind === 'run') return runAnswer(exchange, outcome.run, key);
+  if (outcome.kind === 'replay') return replayAnswer(exchange, outcome, id, key);
+  refuse(exchange, id, outcome);
+  return withoutRun(exchange, { key, recordId: id });
 }
 
 /** Nobody waits for the handler any more, so it does not begin, and a retry finds the record as this request did. */

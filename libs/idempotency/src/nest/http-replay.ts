@@ -1,29 +1,41 @@
-import { Observable, tap } from 'rxjs';
+import { of, tap } from 'rxjs';
 import type { BeginOutcome } from '../core/idempotency-engine.js';
-import { decodeValue } from '../core/plain-value.js';
 import { resourceFrom, responseFromResult, type RecordedResponse } from '../http/recorded-response.js';
 import type { Verdict } from '../http/response-tap.js';
+import { resultToOutcome, type KeptOutcome } from './by-value/recorded-value.js';
 import { sendInItsPlace, tapResponse, withoutRun, type Answer, type Exchange } from './exchange.js';
 import { setHeaders, setStatus } from './http-request.js';
+import type { Place } from './http-run.js';
 import { IdempotencyException } from './problems.js';
+import { shown } from './settle.js';
 
 type Recorded = Extract<BeginOutcome, { kind: 'replay' }>;
 
+/** Sends what is recorded without asking anybody; or, what has to be made anew, through the ordinary reply path. */
+export function replayAnswer(exchange: Exchange, recorded: Recorded, id: string, key: string): Answer {
+  const { handle, sent } = replay(exchange, recorded, id);
+  const answer: Answer =
+    recorded.result.kind === 'response'
+      ? () => of(undefined)
+      : withoutRun(exchange, { key, recordId: id }, handle);
+  return (next) => answer(next).pipe(tap(sent));
+}
+
 /**
- * Sends what is recorded.
+ * What is recorded, in the handler's place.
  *
  * @throws IdempotencyException `result-not-replayable` or `record-unreadable`
  */
-export function replayAnswer(exchange: Exchange, recorded: Recorded, id: string, key: string): Answer {
+export function replay(exchange: Exchange, recorded: Recorded, id: string): Place {
   const { runtime, operation } = exchange;
   const { result, expiresInMs } = recorded;
   try {
-    const answer =
+    const place =
       result.kind === 'response'
-        ? sendRecorded(exchange, responseFromResult(result), expiresInMs)
-        : answerInItsPlace(exchange, recorded, id, key);
+        ? recordedResponse(exchange, responseFromResult(result), expiresInMs)
+        : recordedResult(exchange, recorded);
     runtime.publish({ type: 'replayed', id, operation });
-    return answer;
+    return place;
   } catch (error) {
     if (error instanceof IdempotencyException) throw error;
     runtime.publish({ type: 'record-unreadable', id, operation, error });
@@ -31,21 +43,28 @@ export function replayAnswer(exchange: Exchange, recorded: Recorded, id: string,
   }
 }
 
-/** In the handler's place: pipes, interceptors, serializers and filters work as for a first answer. */
-function answerInItsPlace(exchange: Exchange, recorded: Recorded, id: string, key: string): Answer {
+/** Pipes, interceptors, serializers and filters work on it as for a first answer. */
+function recordedResult(exchange: Exchange, recorded: Recorded): Place {
   const { runtime, plan, request, context } = exchange;
-  const { kind, body, meta } = recorded.result;
+  const { kind, meta } = recorded.result;
   const resource = resourceFrom(meta['resource']);
   const { replayWith } = plan.options;
   const rebuild =
     kind === 'bodyless' && replayWith && resource ? () => replayWith(resource, context) : undefined;
-  const value: unknown = kind === 'value' ? decodeValue(body) : undefined;
+  const kept = kind === 'value' ? resultToOutcome(recorded.result, runtime.classes) : undefined;
   if (rebuild === undefined && kind !== 'value') throw runtime.problems.notReplayable(resource);
   setHeaders(request, replayHeaders(exchange, recorded.expiresInMs));
   if (isSuccess(meta['status'])) setStatus(request, meta['status']);
-  const answer = withoutRun(exchange, { key, recordId: id }, rebuild ?? (() => value));
-  if (!plan.answersItself) return answer;
-  return (next) => answer(next).pipe(tap((sent) => sendInItsPlace(exchange, sent)));
+  return {
+    handle: rebuild ?? (() => inItsPlace(exchange, kept)),
+    sent: (sent) => plan.answersItself && sendInItsPlace(exchange, sent),
+  };
+}
+
+/** A message handler of the same `operation` may have come to an error. */
+function inItsPlace({ runtime }: Exchange, kept: KeptOutcome | undefined): unknown {
+  if (kept?.kind === 'threw') throw runtime.transportErrors.rebuild('http', kept.error);
+  return kept?.kind === 'returned' ? shown(kept.value) : undefined;
 }
 
 /** What was rebuilt has the status of the first answer, unless that was a failure of sending it. */
@@ -59,20 +78,15 @@ function replayHeaders({ runtime }: Exchange, expiresInMs: number): Record<strin
 }
 
 /**
- * Sends a recorded response where it was recorded: whatever Nest, outer interceptors and Fastify hooks answer on the
- * way there is thrown away, and what comes after (compression) works anew.
+ * Sends a recorded response where it was recorded: whatever Nest, interceptors and Fastify hooks answer on the way there
+ * is thrown away, and what comes after (compression) works anew.
  */
-function sendRecorded(exchange: Exchange, response: RecordedResponse, expiresInMs: number): Answer {
+function recordedResponse(exchange: Exchange, response: RecordedResponse, expiresInMs: number): Place {
   const headers = Object.entries(replayHeaders(exchange, expiresInMs));
   const replace = async (): Promise<Verdict> => ({ kind: 'replace', response, headers });
   tapResponse(exchange, { limit: Infinity, ended: replace, tooLarge: replace });
-  return () =>
-    new Observable((subscriber) => {
-      subscriber.next(undefined);
-      subscriber.complete();
-      // Nest leaves the response to handlers with `@Res()`, and this one will not run.
-      if (exchange.plan.answersItself) endResponse(exchange);
-    });
+  // Nest leaves the response to handlers with `@Res()`, and this one will not run.
+  return { handle: () => undefined, sent: () => exchange.plan.answersItself && endResponse(exchange) };
 }
 
 function endResponse({ request: { reply, rawResponse } }: Exchange): void {

@@ -1,16 +1,39 @@
-import { HttpException } from '@nestjs/common';
 import { Observable, tap } from 'rxjs';
 import type { Run } from '../core/run.js';
+import { isClosed } from '../http/departure.js';
 import { HttpExecution } from '../http/http-execution.js';
 import { lateOutcomeIn, type HandlerValue, type LateOutcome } from '../http/late-outcome.js';
+import { keepReadable, type Departed } from './departed-streams.js';
 import { inside, sendInItsPlace, tapResponse, type Answer, type Exchange } from './exchange.js';
-import { RunningOperation } from './idempotent-operation.js';
+import { describeError, errorAgain } from './http-errors.js';
+import { RunningOperation, type OperationFacts } from './idempotent-operation.js';
 import { runningExecution } from './running-execution.js';
 import { settle, shown } from './settle.js';
 import { guarded } from './user-callbacks.js';
 
+/** What the stand-in does when it is reached. */
+export interface Place {
+  /** Runs the handler, or answers in its place. */
+  handle(handler: () => unknown): unknown;
+  /** The chain inside our interceptor has made this of it. */
+  sent(value: unknown): void;
+}
+
 /** Runs the handler and records what goes out. */
 export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
+  const operation = new RunningOperation(factsOf(run, key), () => {});
+  const { execution, handle, sent } = startRun(exchange, run, key, operation);
+  const answer = inside(exchange, operation, handle);
+  return (next) => watch(answer(next), execution).pipe(tap(sent));
+}
+
+/** From here on what goes out is recorded, and the run is ended by it. */
+export function startRun(
+  exchange: Exchange,
+  run: Run,
+  key: string,
+  operation: RunningOperation,
+): Place & { readonly execution: HttpExecution } {
   const { runtime, plan, request } = exchange;
   const late = lateOutcome(exchange, run);
   const execution = new HttpExecution({
@@ -24,12 +47,11 @@ export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
     describeError,
     onFailure: runtime.onFailure,
   });
-  const takenOver = run.previous === 'expired';
-  const facts = { key, recordId: run.id, attempt: run.attempt, takenOver, signal: run.signal };
-  const operation = new RunningOperation(facts, (resource) => (execution.resource = resource));
-  tapResponse(exchange, execution);
-  if (request.rawResponse.closed) execution.responseClosed();
+  operation.become(factsOf(run, key), (resource) => (execution.resource = resource));
+  // Before the tap, which keeps the news from those who come later.
+  if (isClosed(request.rawResponse)) execution.responseClosed();
   else request.rawResponse.once('close', () => execution.responseClosed());
+  tapResponse(exchange, execution);
 
   let recovered = false;
   const attempt = async (handler: () => unknown): Promise<unknown> => {
@@ -46,7 +68,7 @@ export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
     }
   };
   const recoverOrRun = async (handler: () => unknown): Promise<HandlerValue> => {
-    const earlier = takenOver ? await recover(exchange, operation) : undefined;
+    const earlier = operation.takenOver ? await recover(exchange, operation) : undefined;
     recovered = earlier !== undefined;
     return settle(earlier === undefined ? handler() : earlier);
   };
@@ -58,11 +80,14 @@ export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
       current = undefined;
       throw error;
     }));
-  const answer = inside(exchange, operation, handle);
-  const send = tap((value: unknown) => {
+  const sent = (value: unknown): void => {
     if (recovered && plan.answersItself) sendInItsPlace(exchange, value);
-  });
-  return (next) => watch(answer(next), execution).pipe(send);
+  };
+  return { execution, handle, sent };
+}
+
+function factsOf({ id, attempt, previous, signal }: Run, key: string): OperationFacts {
+  return { key, recordId: id, attempt, takenOver: previous === 'expired', signal };
 }
 
 function lateOutcome({ runtime, operation }: Exchange, run: Run): LateOutcome | undefined {
@@ -100,21 +125,20 @@ class NotBegun extends Error {
 
 function answerLate(late: LateOutcome): HandlerValue {
   if (late.phase === 'returned') return late;
-  throw new HttpException(late.response, late.status);
+  throw errorAgain(late);
 }
 
-function describeError(error: unknown): { status: number; response: string | object } | undefined {
-  if (!(error instanceof HttpException)) return undefined;
-  return { status: error.getStatus(), response: error.getResponse() };
-}
+/** Who is told how the chain inside our interceptor ends, and by whom its answer is sent. */
+export type WatchedChain = Departed & Pick<HttpExecution, 'chainStarted' | 'chainEnded' | 'chainTornDown'>;
 
 /** Tells the execution how the chain inside our interceptor ends. */
-function watch(chain: Observable<unknown>, execution: HttpExecution): Observable<unknown> {
+export function watch(chain: Observable<unknown>, execution: WatchedChain): Observable<unknown> {
   return new Observable((subscriber) => {
     execution.chainStarted();
     const subscription = chain.subscribe({
       next: (value) => {
         execution.chainEnded('value');
+        keepReadable(value, execution);
         subscriber.next(value);
       },
       error: (error: unknown) => {

@@ -9,6 +9,9 @@ import {
 import { IdempotencyEngine } from '../core/idempotency-engine.js';
 import type { IdempotencyStorage } from '../core/idempotency-storage.js';
 import type { FastifyResponseTap } from '../http/fastify-response-tap.js';
+import { ApplicationClasses } from './by-value/known-classes.js';
+import { Serializers } from './by-value/serializers.js';
+import { TransportErrors } from './contexts/transport-errors.js';
 import type { Answer } from './exchange.js';
 import { GraceTimers } from './grace-timers.js';
 import { HandlerPlans } from './handler-plan.js';
@@ -16,6 +19,7 @@ import { logEvent } from './log-event.js';
 import type { IdempotencyModuleOptions } from './options.js';
 import { Problems } from './problems.js';
 import { resolveOptions, type ResolvedOptions } from './resolve-options.js';
+import { UploadWarnings } from './upload-warnings.js';
 import { systemClock, systemRandomness, systemTimers } from './system-ports.js';
 
 const channels = new Map(IDEMPOTENCY_EVENT_TYPES.map((type) => [type, channel(`nestjs-idempotent:${type}`)]));
@@ -23,6 +27,7 @@ const channels = new Map(IDEMPOTENCY_EVENT_TYPES.map((type) => [type, channel(`n
 /** Everything that one application's idempotency shares: the engine, the plans of its routes, its events. */
 export class IdempotencyRuntime {
   readonly logger = new Logger('IdempotencyModule');
+  readonly uploads = new UploadWarnings(this.logger);
   readonly clock = systemClock;
   /** For what a request leaves behind. */
   readonly timers = new GraceTimers(systemTimers);
@@ -35,6 +40,10 @@ export class IdempotencyRuntime {
   readonly plans = new HandlerPlans();
   /** What a request got, for outer interceptors that subscribe again. */
   readonly answers = new WeakMap<object, Answer>();
+  /** Classes that recorded values may be made of. */
+  readonly classes = new ApplicationClasses();
+  readonly transportErrors = new TransportErrors();
+  readonly serializers = new Serializers();
   /** Taps of Fastify responses, for the hook. */
   readonly taps = new WeakMap<object, FastifyResponseTap>();
   /** Sends a value as Nest does. Set at boot. */
@@ -54,6 +63,7 @@ export class IdempotencyRuntime {
       timers: systemTimers,
       randomness: systemRandomness,
       storageTimeoutMs: this.defaults.storageTimeoutMs,
+      codec: this.defaults.codec,
       // Whether what is stored can be sent again shows when it is read: who sends it says `replayed`.
       onEvent: (event) => event.type !== 'replayed' && this.publish(event),
     });
@@ -96,11 +106,19 @@ export class IdempotencyRuntime {
     );
   }
 
+  /** Every time: each of these is a key whose retries are refused. */
+  warnOfUncarried(operation: string, reason: string): void {
+    this.logger.warn(
+      `The result of ${operation} cannot be recorded: ${reason}. Its effect is, and retries get result-not-replayable. ` +
+        'Return plain data, or an instance of a class that the handler declares as its return type or that is an object type of the schema.',
+    );
+  }
+
   warnOfNobody(operation: string): void {
     if (this.warnedOfNobody) return;
     this.warnedOfNobody = true;
     this.logger.warn(
-      `${operation} has no user (\`request.user\` with \`id\`, \`sub\` or \`userId\`), so all its callers share the scope \`anonymous\`: ` +
+      `${operation} has no user (\`request.user\`, or \`user\` of a socket or a context, with \`id\`, \`sub\` or \`userId\`), so all its callers share the scope \`anonymous\`: ` +
         'whoever guesses a key gets its answer. Authenticate in a guard, or set `scope`. This is said once.',
     );
   }

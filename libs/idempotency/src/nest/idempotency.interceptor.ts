@@ -9,6 +9,7 @@ import {
 import { ModulesContainer } from '@nestjs/core';
 import type { Observable } from 'rxjs';
 import { missingModule } from './missing-module.js';
+import { protectByValue } from './by-value/value-exchange.js';
 import { protect } from './http-exchange.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
 import { problemHeaders } from './problem-headers.js';
@@ -27,12 +28,14 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { runtime } = this;
-    const plan = runtime?.plans.get(context.getClass(), context.getHandler());
-    if (runtime === undefined || plan === undefined || context.getType() !== 'http') return next.handle();
+    const plan = runtime?.plans.get(context.getClass(), context.getHandler(), context.getType());
+    if (runtime === undefined || plan === undefined) return next.handle();
     // The global one and that of the decorator see the same execution: the outer has it in hand.
     const inHand = runningExecution.getStore()?.context === context;
     if (inHand) return next.handle();
-    return protect(runtime, plan, context, next).pipe(problemHeaders(context));
+    return plan.transport === 'http'
+      ? protect(runtime, plan, context, next).pipe(problemHeaders(context))
+      : protectByValue(runtime, plan, context, next);
   }
 }
 
@@ -45,8 +48,9 @@ export class GlobalIdempotencyInterceptor extends IdempotencyInterceptor {
 
   override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { options, plans } = this.shared;
-    if (options.interceptor === 'decorated' || context.getType() !== 'http') return next.handle();
-    const isDecorated = plans.get(context.getClass(), context.getHandler()) !== undefined;
-    return isDecorated ? super.intercept(context, next) : next.handle().pipe(problemHeaders(context));
+    if (options.interceptor === 'decorated') return next.handle();
+    const type = context.getType();
+    if (plans.get(context.getClass(), context.getHandler(), type)) return super.intercept(context, next);
+    return type === 'http' ? next.handle().pipe(problemHeaders(context)) : next.handle();
   }
 }

@@ -15,10 +15,12 @@ import {
   ModuleRef,
   ModulesContainer,
 } from '@nestjs/core';
+import type { Codec } from '../core/codec.js';
 import type { StorageHost } from '../core/idempotency-storage.js';
 import { checkMethod, checkParameters } from './boot-checks.js';
+import { checkSharedCodec } from './codec-option.js';
 import { decoratedMethods, nameOf } from './decorated-methods.js';
-import { installFastifyHook, refuseHttp2 } from './fastify-hook.js';
+import { installFastifyHook, refuseHttp2OnExpress } from './fastify-hook.js';
 import { planFor } from './handler-plan.js';
 import { GlobalIdempotencyInterceptor } from './idempotency.interceptor.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
@@ -29,6 +31,8 @@ import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './module-definiti
 import { checkOperationNames } from './operation-names.js';
 import type { IdempotencyModuleOptions } from './options.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
+import type { Transport } from './transports.js';
+import { warnOfStreamedUploads } from './upload-checks.js';
 
 const runtimeProvider: Provider = {
   provide: IDEMPOTENCY_RUNTIME,
@@ -70,10 +74,10 @@ export class IdempotencyModule
     // Applications without a server, and those of messages alone, have none.
     const adapter = this.adapterHost.httpAdapter as HttpAdapterHost['httpAdapter'] | null | undefined;
     if (adapter) {
-      refuseHttp2(adapter);
+      refuseHttp2OnExpress(adapter);
       runtime.reply = (response, value) => void adapter.reply(response, value);
     }
-    this.makePlans();
+    await this.makePlans();
     if (adapter && adapter.getType() === 'fastify') installFastifyHook(adapter.getInstance(), runtime);
     await runtime.storage.start?.(this.host());
   }
@@ -82,29 +86,43 @@ export class IdempotencyModule
     await this.runtime.stop();
   }
 
-  private makePlans(): void {
-    const { options, storage, plans } = this.runtime;
+  private async makePlans(): Promise<void> {
+    const { options, storage, plans, engine, classes, transportErrors, serializers } = this.runtime;
+    const find = (token: string) => this.found(token);
+    const reached = new Set<Transport>();
+    const codecs = new Map<string, Codec | undefined>();
     const methods = decoratedMethods(this.modules);
     for (const decorated of methods) {
-      checkMethod(decorated, options, storage);
-      const plan = planFor(`@Idempotent() on ${nameOf(decorated)}`, decorated, options, this.config);
-      plans.set(decorated.metatype, decorated.method, plan);
-      if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
+      for (const transport of checkMethod(decorated, { options, storage, find })) {
+        reached.add(transport);
+        const where = `@Idempotent() on ${nameOf(decorated)}`;
+        const plan = planFor(where, decorated, transport, options, this.config);
+        plans.set(decorated.metatype, decorated.method, plan);
+        if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
+        checkSharedCodec(codecs, where, plan.options);
+        engine.codecs.learn(plan.options.operation, plan.options.codec);
+      }
     }
     checkOperationNames(methods, this.config);
     checkParameters(this.modules);
+    warnOfStreamedUploads(this.runtime, this.modules, methods);
+    await transportErrors.load(reached);
+    await classes.learn(methods, reached);
+    if (reached.has('rpc') || reached.has('ws')) await serializers.load();
+  }
+
+  private found<T>(token: (abstract new (...args: never[]) => T) | string): T | undefined {
+    try {
+      return this.moduleRef.get<T>(token, { strict: false });
+    } catch {
+      return undefined; // not provided: who asks says what it needs
+    }
   }
 
   /** What a storage may ask of the application. */
   private host(): StorageHost {
     return {
-      find: (type) => {
-        try {
-          return this.moduleRef.get(type, { strict: false });
-        } catch {
-          return undefined; // not provided: the storage says what it needs
-        }
-      },
+      find: (type) => this.found(type),
       warn: (message) => this.runtime.logger.warn(message),
     };
   }

@@ -13,7 +13,7 @@ import { operatorCall } from './operator-call.js';
 import { runJob, type JobResult } from './job.js';
 import { checkOperation, oneOf } from './option-shapes.js';
 import { describeRecord, type IdempotencyRecordInfo } from './record-info.js';
-import { scopeText } from './request-identity.js';
+import { scopeText } from './caller.js';
 import { resolveRecord, type Resolution } from './resolve-record.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
 
@@ -105,7 +105,7 @@ export class IdempotencyService {
   /** The record as it is now; undefined when there is none. */
   async inspect(id: string): Promise<IdempotencyRecordInfo | undefined> {
     const record = await operatorCall(this.runtime, () => this.runtime.storage.get(id));
-    return record && describeRecord(record);
+    return record && describeRecord(record, this.runtime);
   }
 
   /** Records of this namespace, walked without a lock. */
@@ -121,7 +121,7 @@ export class IdempotencyService {
       for (;;) {
         const next = await operatorCall(this.runtime, () => records.next(), MAINTENANCE_MS);
         if (next.done === true) return;
-        const info = describeRecord(next.value);
+        const info = await describeRecord(next.value, this.runtime);
         const named = info.resource;
         if (resource === undefined || (named?.type === resource.type && named.id === resource.id)) yield info;
       }
@@ -131,9 +131,21 @@ export class IdempotencyService {
     }
   }
 
-  /** Removes a record: the next request with its key runs. `true` when there was one. */
+  /**
+   * Removes a record: the next request with its key runs. `true` when there was one. Other processes with a `localCache` may
+   * answer for it until their `ttl` is over.
+   */
   forget(id: string): Promise<boolean> {
-    return operatorCall(this.runtime, () => this.runtime.storage.forget(id));
+    const { storage, engine } = this.runtime;
+    const forget = async () => {
+      try {
+        return await storage.forget(id);
+      } finally {
+        // Also when the answer comes too late for the caller.
+        engine.forgetCached(id);
+      }
+    };
+    return operatorCall(this.runtime, forget);
   }
 
   /** Removes records whose time is over, in batches. Storages that expire by themselves answer 0. */

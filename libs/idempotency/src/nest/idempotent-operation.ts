@@ -35,22 +35,26 @@ export interface OperationFacts {
 }
 
 export class RunningOperation extends IdempotentOperation {
-  override readonly key: string | undefined;
-  override readonly attempt: number;
-  override readonly takenOver: boolean;
-  override readonly signal: AbortSignal;
-  private readonly recordId: string | undefined;
+  override key!: string | undefined;
+  override attempt!: number;
+  override takenOver!: boolean;
+  override signal!: AbortSignal;
+  private recordId: string | undefined;
+  private onResource!: (resource: Resource) => void;
 
-  constructor(
-    facts: OperationFacts,
-    private readonly onResource: (resource: Resource) => void,
-  ) {
+  constructor(facts: OperationFacts, onResource: (resource: Resource) => void) {
     super();
+    this.become(facts, onResource);
+  }
+
+  /** An upload is claimed when its handler is about to run, and parameter decorators have handed it its operation by then. */
+  become(facts: OperationFacts, onResource: (resource: Resource) => void): void {
     this.key = facts.key;
     this.recordId = facts.recordId;
     this.attempt = facts.attempt;
     this.takenOver = facts.takenOver;
     this.signal = facts.signal;
+    this.onResource = onResource;
   }
 
   override setResource(type: string, id: string | number): void {

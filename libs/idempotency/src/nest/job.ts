@@ -1,9 +1,15 @@
 import type { BeginRequest } from '../core/idempotency-engine.js';
-import { decodeValue, encodeValue } from '../core/plain-value.js';
+import type { CarriedValue } from '../core/carried-value.js';
+import { encodeValue } from '../core/plain-value.js';
+import type { StoredResult } from '../core/result.js';
 import type { Run } from '../core/run.js';
-import { resourceFrom, type Resource } from '../http/recorded-response.js';
+import { resourceFrom } from '../http/recorded-response.js';
+import { resultToOutcome } from './by-value/recorded-value.js';
+import { ValueRecord } from './by-value/value-record.js';
+import { refuseBy } from './claim.js';
 import { RunningOperation, type IdempotentOperation } from './idempotent-operation.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
+import { IdempotencyException } from './problems.js';
 
 /** What `IdempotencyService.run` came to. */
 export interface JobResult<T> {
@@ -19,74 +25,73 @@ export async function runJob<T>(
   key: string,
   work: (op: IdempotentOperation) => T | Promise<T>,
 ): Promise<JobResult<T>> {
-  const { engine, problems } = runtime;
+  const { engine, defaults } = runtime;
+  const { id, operation } = request;
   const outcome = await engine.begin(request);
-  switch (outcome.kind) {
-    case 'run':
-      return { value: await runWork(runtime, outcome.run, request, key, work), replayed: false };
-    case 'replay': {
-      const { result } = outcome;
-      if (result.kind !== 'value') throw problems.notReplayable(resourceFrom(result.meta['resource']));
-      try {
-        const value = decodeValue(result.body) as T;
-        runtime.publish({ type: 'replayed', id: request.id, operation: request.operation });
-        return { value, replayed: true };
-      } catch (error) {
-        runtime.publish({ type: 'record-unreadable', id: request.id, operation: request.operation, error });
-        throw problems.recordUnreadable(error);
-      }
-    }
-    case 'in_progress':
-      throw problems.keyInProgress(outcome.retryAfterMs);
-    case 'reused':
-      throw problems.keyReused();
-    case 'abandoned':
-      throw problems.outcomeUnknown();
-    case 'unreadable':
-      throw problems.recordUnreadable(outcome.error);
-    case 'unavailable': {
-      if (runtime.defaults.onStorageFailure === 'reject') throw problems.storageUnavailable(outcome.error);
-      const { id, operation } = request;
-      runtime.publish({ type: 'unprotected', id, operation, error: outcome.error });
-      const { signal } = new AbortController();
-      const facts = { key, recordId: id, attempt: 1, takenOver: false, signal };
-      return { value: await work(new RunningOperation(facts, () => {})), replayed: false };
-    }
+  if (outcome.kind === 'run') {
+    return { value: await runWork(runtime, outcome.run, request, key, work), replayed: false };
+  }
+  if (outcome.kind === 'replay') {
+    return { value: replayed(runtime, request, outcome.result) as T, replayed: true };
+  }
+  refuseBy(runtime, { operation, onStorageFailure: defaults.onStorageFailure }, id, outcome);
+  const { signal } = new AbortController();
+  const facts = { key, recordId: id, attempt: 1, takenOver: false, signal };
+  return { value: await work(new RunningOperation(facts, () => {})), replayed: false };
+}
+
+function replayed(
+  runtime: IdempotencyRuntime,
+  { id, operation }: BeginRequest,
+  result: StoredResult,
+): unknown {
+  const { problems } = runtime;
+  try {
+    const kept = resultToOutcome(result, runtime.classes);
+    if (kept.kind !== 'returned') throw problems.notReplayable(resourceFrom(result.meta['resource']));
+    runtime.publish({ type: 'replayed', id, operation });
+    return kept.value.value;
+  } catch (error) {
+    if (error instanceof IdempotencyException) throw error;
+    runtime.publish({ type: 'record-unreadable', id, operation, error });
+    throw problems.recordUnreadable(error);
   }
 }
 
 async function runWork<T>(
   runtime: IdempotencyRuntime,
   run: Run,
-  request: BeginRequest,
+  { ttlMs }: BeginRequest,
   key: string,
   work: (op: IdempotentOperation) => T | Promise<T>,
 ): Promise<T> {
-  let resource: Resource | undefined;
-  const facts = {
-    key,
-    recordId: run.id,
-    attempt: run.attempt,
-    takenOver: run.previous === 'expired',
-    signal: run.signal,
-  };
+  const record = new ValueRecord({
+    runtime,
+    run,
+    transport: 'job',
+    // A job that threw may always run again: nobody outside was told that it failed for good.
+    record: ({ phase }) => (phase === 'returned' ? 'keep' : 'release'),
+    ttlMs,
+    maxResponseBytes: Infinity,
+    carry: carryPlain,
+  });
+  const takenOver = run.previous === 'expired';
+  const facts = { key, recordId: run.id, attempt: run.attempt, takenOver, signal: run.signal };
   let value: T;
   try {
-    value = await work(new RunningOperation(facts, (named) => (resource = named)));
+    value = await work(new RunningOperation(facts, (named) => (record.resource = named)));
   } catch (error) {
-    await run.release({ forget: false });
+    await record.threw(error);
     throw error;
   }
-  const body = encodeValue(value);
-  if (body === undefined) {
-    runtime.logger.warn(
-      `The result of ${request.operation} does not survive JSON, so its replay will be refused (result-not-replayable). Return plain data.`,
-    );
-  }
-  const meta = { resource };
-  await run.complete(
-    body === undefined ? { kind: 'bodyless', meta, body: new Uint8Array(0) } : { kind: 'value', meta, body },
-    request.ttlMs,
-  );
+  await record.returned({ value });
   return value;
+}
+
+/** What a job gets again must be what it got: plain data, whose class nobody can miss. */
+function carryPlain(value: unknown): CarriedValue {
+  const bytes = encodeValue(value);
+  return bytes === undefined
+    ? { kind: 'refused', reason: 'it does not survive JSON' }
+    : { kind: 'carried', bytes };
 }

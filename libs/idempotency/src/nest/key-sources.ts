@@ -29,7 +29,7 @@ export function paramKey(name: string): NamedKeySource {
   return { from: 'param', name };
 }
 
-/** The key is this member of the message. */
+/** The key is this member of the message, or of the arguments of a GraphQL field: `'id'`, `'input.clientMutationId'`. */
 export function messageKey(path: string): NamedKeySource {
   return { from: 'message', name: path };
 }

@@ -32,6 +32,10 @@ const LINES: Readonly<Partial<Record<IdempotencyEventType, readonly [Level, stri
     'error',
     'The stored record cannot be read; it is neither replayed nor run again. Look at it, then `forget()` it.',
   ],
+  'codec-failed': [
+    'error',
+    'The `codec` failed or did not answer in time: an outcome is kept without its body, or a record cannot be read now.',
+  ],
   unprotected: ['warn', 'The handler ran without protection.'],
 };
 

@@ -1,4 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { Codec } from '../core/codec.js';
 import type { Duration } from '../core/duration.js';
 import type { IdempotencyStorage } from '../core/idempotency-storage.js';
 import type { KeyFormat } from '../core/key.js';
@@ -8,6 +9,7 @@ import type { BodySelection } from '../http/request-parts.js';
 import type { RecordPolicy } from '../http/retention.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import type { KeySource } from './key-sources.js';
+import type { LocalCacheOptions } from './local-cache-option.js';
 
 /** Who the caller is, for `scope`. */
 export type ScopeFunction = (context: ExecutionContext) => unknown;
@@ -25,8 +27,8 @@ export interface OperationOptions {
   readonly ttl?: Duration;
 
   /**
-   * Where the key is: `headerKey(name)`, `bodyKey(path)`, `paramKey(name)`, a function, or a list of which the first
-   * that finds one counts.
+   * Where the key is: `headerKey(name)`, `bodyKey(path)`, `paramKey(name)`, `messageKey(path)` for messages and arguments
+   * of GraphQL, a function, or a list of which the first that finds one counts.
    *
    * @default headerKey('Idempotency-Key')
    */
@@ -62,7 +64,8 @@ export interface OperationOptions {
   readonly fingerprint?: BodySelection | FingerprintFunction | false;
 
   /**
-   * What a duplicate gets while the first is running: 409 at once, or the recorded outcome within `waitTimeout`.
+   * What a duplicate gets while the first is running: 409 at once, or the recorded outcome within `waitTimeout`. Messages
+   * wait unless it is set.
    *
    * @default 'reject'
    */
@@ -143,14 +146,32 @@ export interface OperationOptions {
    * @default 'rerun'
    */
   readonly onAbandoned?: 'rerun' | 'refuse';
+
+  /**
+   * What results and steps go through on their way to the storage and back: `gzipCodec()`, `encryptedCodec({ keys })`, one of
+   * your own, or a list. A list is applied from left to right on writing, from right to left on reading; `[]` is none.
+   *
+   * @default none: they are stored as they are
+   */
+  readonly codec?: Codec | readonly Codec[];
+
+  /**
+   * Completed records are answered from the memory of this process, without the storage: `{ maxBytes, ttl: '10s' }`. What
+   * another process removes is still answered here for `ttl`. Each object is a cache of its own: that of the module is
+   * shared by all operations without one.
+   *
+   * @default false
+   */
+  readonly localCache?: LocalCacheOptions | false;
 }
 
 /** Options of one `@Idempotent()`. */
 export interface IdempotentOptions extends OperationOptions {
   /**
-   * A stable name, part of every record's identity. Set it before you rename a route.
+   * A stable name, part of every record's identity. Set it before you rename a route, or on a route and a consumer alike,
+   * to share their records.
    *
-   * @default method and route template, for example `POST /orders/:id/payments`
+   * @default method and route template, for example `POST /orders/:id/payments`; transport and pattern; `Mutation.createOrder`
    */
   readonly operation?: string;
 

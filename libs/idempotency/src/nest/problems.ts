@@ -1,5 +1,5 @@
 import { HttpException } from '@nestjs/common';
-import type { IdempotencyErrorCode } from '../core/errors.js';
+import { StorageUnavailableError, type IdempotencyErrorCode } from '../core/errors.js';
 import { PROBLEMS, problemDetails, retryAfterSeconds, type ProblemCode } from '../http/problem-details.js';
 import type { Resource } from '../http/recorded-response.js';
 
@@ -48,7 +48,7 @@ export class Problems {
   fingerprintUnavailable(operation: string, reason: string): IdempotencyException {
     return this.make(
       'fingerprint-unavailable',
-      `The request to ${operation} cannot be compared with an earlier one: ${reason}. Send a Content-Digest header (RFC 9530) with it.`,
+      `The request to ${operation} cannot be compared with an earlier one: ${reason}. Send a Content-Digest header (RFC 9530) with its sha-256 or sha-512.`,
     );
   }
 
@@ -81,6 +81,8 @@ export class Problems {
   }
 
   recordUnreadable(cause: unknown): IdempotencyException {
+    // Its codec cannot tell now.
+    if (cause instanceof StorageUnavailableError) return this.storageUnavailable(cause);
     return this.make(
       'record-unreadable',
       'What is stored for this key cannot be read, so it is neither replayed nor run again. The operator of this service has to look at the record.',

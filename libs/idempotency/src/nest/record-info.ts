@@ -1,7 +1,10 @@
 import type { RecordView } from '../core/idempotency-storage.js';
+import { RecordCodec } from '../core/record-codec.js';
 import { operationOf } from '../core/record-id.js';
 import { decodeResult, type StoredResult } from '../core/result.js';
 import { resourceFrom, type Resource } from '../http/recorded-response.js';
+import type { IdempotencyRuntime } from './idempotency-runtime.js';
+import { systemTimers } from './system-ports.js';
 
 /** A record as an operator sees it: no body, no key, no user. */
 export interface IdempotencyRecordInfo {
@@ -17,28 +20,52 @@ export interface IdempotencyRecordInfo {
   readonly expiresInMs: number;
   readonly ageMs: number;
   readonly fingerprint: string;
-  /** What is kept: a recorded response, a recorded result, or only that it happened. `unreadable`: none of these. */
+  /**
+   * What is kept: a recorded response, a recorded result, or only that it happened. `unreadable`: none of these, or no
+   * codec of this app decodes it.
+   */
   readonly result?: 'response' | 'value' | 'bodyless' | 'unreadable';
   readonly status?: number;
   readonly resource?: Resource;
 }
 
-export function describeRecord(record: RecordView): IdempotencyRecordInfo {
+export async function describeRecord(
+  record: RecordView,
+  runtime: IdempotencyRuntime,
+): Promise<IdempotencyRecordInfo> {
   const { id, state, attempt, leaseRemainingMs, expiresInMs, ageMs, fingerprint, released } = record;
   const running = state === 'in_progress' && leaseRemainingMs > 0;
   const abandoned = state === 'in_progress' && !running && !released;
   const base = { id, operation: operationOf(id), state, attempt, running, abandoned };
   const view = { ...base, leaseRemainingMs, expiresInMs, ageMs, fingerprint };
-  return record.result === undefined ? view : { ...view, ...describeResult(record.result) };
+  if (record.result === undefined) return view;
+  return { ...view, ...describeResult(await readResult(id, record.result, runtime)) };
 }
 
-function describeResult(bytes: Uint8Array): Pick<IdempotencyRecordInfo, 'result' | 'status' | 'resource'> {
-  let result: StoredResult;
-  try {
-    result = decodeResult(bytes);
-  } catch {
-    return { result: 'unreadable' }; // said in the answer: this is a view, not a replay
+/**
+ * Undefined when it cannot be read: this is a view, not a replay. Before the first request of an operation its codec may not
+ * be known, and each codec of the app is tried.
+ */
+async function readResult(
+  id: string,
+  stored: Uint8Array,
+  { engine, defaults }: IdempotencyRuntime,
+): Promise<StoredResult | undefined> {
+  const bound = { timers: systemTimers, ms: defaults.storageTimeoutMs };
+  for (const codec of engine.codecs.candidates(operationOf(id))) {
+    try {
+      return decodeResult(await new RecordCodec(id, codec, bound).decodeResult(stored));
+    } catch {
+      // The next one may read it; if none does, the answer says so.
+    }
   }
+  return undefined;
+}
+
+function describeResult(
+  result: StoredResult | undefined,
+): Pick<IdempotencyRecordInfo, 'result' | 'status' | 'resource'> {
+  if (result === undefined) return { result: 'unreadable' };
   const { status } = result.meta;
   const resource = resourceFrom(result.meta['resource']);
   return {

@@ -2,7 +2,9 @@ import { durationMs, PLAIN_NUMBER_LIMIT_S } from '../core/duration.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import { headerFilter } from '../http/replayable-headers.js';
 import { defaultRecordPolicy } from '../http/retention.js';
+import { codecOf } from './codec-option.js';
 import { headerKey, type KeySource } from './key-sources.js';
+import { localCacheOf } from './local-cache-option.js';
 import { checkShapes, flag, keySources, oneOf, replayHeaders, wholeNumber } from './option-shapes.js';
 import type { IdempotentOptions, OperationOptions } from './options.js';
 
@@ -19,6 +21,7 @@ export const DEFAULTS = {
   onStorageFailure: 'reject',
   storageTimeout: '1s',
   onAbandoned: 'rerun',
+  localCache: false,
 } as const;
 
 const OPERATION_OPTIONS = [
@@ -40,6 +43,8 @@ const OPERATION_OPTIONS = [
   'storageTimeout',
   'recover',
   'onAbandoned',
+  'codec',
+  'localCache',
 ] as const satisfies readonly (keyof OperationOptions)[];
 
 const MODULE_OPTIONS: readonly string[] = [
@@ -54,8 +59,16 @@ const DECORATOR_OPTIONS: readonly string[] = [...OPERATION_OPTIONS, 'operation',
 /** Options as the code uses them: defaults filled in, durations in milliseconds. */
 export type ResolvedOptions = ReturnType<typeof resolveOptions>;
 
-/** @param where how messages name the place, for example `@Idempotent() on OrdersController.create` */
-export function resolveOptions(where: string, module: OperationOptions, decorator: IdempotentOptions) {
+/**
+ * @param where how messages name the place, for example `@Idempotent() on OrdersController.create`
+ * @param inFlight the default for this transport
+ */
+export function resolveOptions(
+  where: string,
+  module: OperationOptions,
+  decorator: IdempotentOptions,
+  inFlight: 'reject' | 'wait' = DEFAULTS.inFlight,
+) {
   // Not by spreading: an explicit `undefined` would win over a default.
   const of = <K extends keyof OperationOptions>(name: K): OperationOptions[K] =>
     decorator[name] ?? module[name];
@@ -80,7 +93,7 @@ export function resolveOptions(where: string, module: OperationOptions, decorato
       keyFormat: of('keyFormat'),
       scope: of('scope'),
       fingerprint: of('fingerprint'),
-      inFlight: oneOf('inFlight', of('inFlight') ?? DEFAULTS.inFlight, ['reject', 'wait']),
+      inFlight: oneOf('inFlight', of('inFlight') ?? inFlight, ['reject', 'wait']),
       record: of('record') ?? defaultRecordPolicy,
       keepsHeader: headerFilter(replayHeaders(of('replayHeaders'))),
       maxResponseBytes: wholeNumber('maxResponseBytes', of('maxResponseBytes') ?? DEFAULTS.maxResponseBytes),
@@ -91,6 +104,8 @@ export function resolveOptions(where: string, module: OperationOptions, decorato
       ]),
       recover: of('recover'),
       onAbandoned: oneOf('onAbandoned', of('onAbandoned') ?? DEFAULTS.onAbandoned, ['rerun', 'refuse']),
+      codec: codecOf(of('codec')),
+      localCache: localCacheOf(of('localCache') ?? DEFAULTS.localCache),
     };
     checkShapes(options);
     checkContradictions(options, decorator);

@@ -1,3 +1,4 @@
+import { RecordUnreadableError } from '../core/errors.js';
 import { encodeValue } from '../core/plain-value.js';
 import { operationOf } from '../core/record-id.js';
 import type { StoredResult } from '../core/result.js';
@@ -29,16 +30,19 @@ export async function resolveRecord(
   if (record === undefined)
     throw new Error(`There is no record ${id}: it was never claimed, or its time is over.`);
   const { fingerprint } = record;
-  // Ours from here on: a retry that comes meanwhile is told to wait.
-  const terms = { ...defaults, inFlight: 'reject', takeOver: true } as const;
-  const outcome = await engine.begin({ ...terms, id, operation: operationOf(id), fingerprint });
+  const operation = operationOf(id);
+  const codec = engine.codecs.of(operation);
+  // Ours from here on: a retry that comes meanwhile is told to wait, and nothing is answered from a cache.
+  const terms = { ...defaults, codec, localCache: undefined, inFlight: 'reject', takeOver: true } as const;
+  const outcome = await engine.begin({ ...terms, id, operation, fingerprint });
   switch (outcome.kind) {
     case 'run':
       break;
     case 'replay':
       throw new Error(`Record ${id} is completed; forget() it first to let its key run again.`);
     case 'unreadable':
-      throw outcome.error;
+      if (outcome.error instanceof RecordUnreadableError) throw outcome.error;
+      throw problems.storageSilent(outcome.error);
     case 'unavailable':
       throw problems.storageSilent(outcome.error);
     case 'in_progress':

@@ -18,6 +18,10 @@ class SilentClient implements RedisClient {
     return new Promise((answer, fail) => this.waiting.push({ answer, fail }));
   }
 
+  connectionId(): unknown {
+    return 1;
+  }
+
   async answerNext(): Promise<void> {
     this.waiting.shift()?.answer('OK');
     await Promise.resolve();

@@ -30,12 +30,17 @@ export class CommandGate {
     return this.unanswered === 0 ? 0 : this.now() - this.lastSignAt;
   }
 
+  /** Why nothing can be sent now; `undefined` when it can. */
+  refusal(): StorageUnavailableError | undefined {
+    if (!this.client.isReady()) return notSent(this.where, 'is not connected');
+    if (this.unanswered === 0 || this.silentMs <= SILENT_AFTER_MS) return undefined;
+    return notSent(this.where, `has not answered for ${Math.round(this.silentMs)} ms`);
+  }
+
   send(command: RedisCommand): Promise<unknown> {
-    if (!this.client.isReady()) return Promise.reject(notSent(this.where, 'is not connected'));
+    const refusal = this.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     if (this.unanswered === 0) this.lastSignAt = this.now();
-    else if (this.silentMs > SILENT_AFTER_MS) {
-      return Promise.reject(notSent(this.where, `has not answered for ${Math.round(this.silentMs)} ms`));
-    }
     const answer = this.client.send(command);
     this.unanswered += 1;
     answer.then(this.answered, this.answered);
@@ -48,7 +53,7 @@ export class CommandGate {
   };
 }
 
-function notSent(where: string, reason: string): StorageUnavailableError {
+export function notSent(where: string, reason: string): StorageUnavailableError {
   return new StorageUnavailableError(
     `${where} ${reason}, so nothing was sent. It is used again as soon as it answers: see to the server and the network.`,
   );

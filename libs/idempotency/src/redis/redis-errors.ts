@@ -1,13 +1,21 @@
 import { IdempotencyError, RecordUnreadableError, StorageUnavailableError } from '../core/errors.js';
 
+/** For a client or a url that leads to a single node of a cluster. */
+export const CLUSTER_MEND =
+  'hand in a cluster client as `client`: `createCluster()` of the package `redis`, or `new Cluster()` of `ioredis`.';
+
 /** What to do about Redis errors that an operator can mend, by the word that they start with. */
 const MENDS: Readonly<Record<string, string>> = {
   OOM: 'Redis is full: raise `maxmemory`, or shorten `ttl`.',
   READONLY: 'This is a replica: connect to the primary.',
   NOPERM: 'Give the Redis user the commands that docs/storages.md lists.',
   LOADING: 'Redis is reading its data from disk and will be back by itself.',
-  MOVED: 'This is a node of a Redis Cluster, which needs a cluster client.',
+  MOVED: `This is a node of a Redis Cluster: ${CLUSTER_MEND}`,
   MISCONF: 'Redis cannot write to its disk: see its log.',
+  CLUSTERDOWN: 'A part of the Redis Cluster has no primary, until one is elected: see `CLUSTER NODES`.',
+  TRYAGAIN: 'The slot is about to move to another node.',
+  MASTERDOWN: 'This is a replica without its primary: connect to the primary.',
+  NOREPLICAS: 'Fewer replicas are in step than `min-replicas-to-write` asks for: see `INFO replication`.',
 };
 
 export function messageOf(error: unknown): string {

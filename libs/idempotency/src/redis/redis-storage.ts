@@ -1,4 +1,4 @@
-import { InvalidOptionsError, RecordUnreadableError } from '../core/errors.js';
+import { RecordUnreadableError } from '../core/errors.js';
 import type {
   Claim,
   ClaimOutcome,
@@ -11,7 +11,6 @@ import type {
   Renewal,
   StorageHost,
 } from '../core/idempotency-storage.js';
-import { evictionWarning } from './eviction.js';
 import type { RedisArgument, RedisCommand } from './redis-client.js';
 import { beforeDeadline, type RedisConnection } from './redis-connection.js';
 import { asStorageError, asUnreachable } from './redis-errors.js';
@@ -20,6 +19,7 @@ import { keysWithPrefix } from './scan.js';
 import { runScript } from './script-runner.js';
 import { REDIS_SCRIPTS, type RedisScripts, type ScriptName } from './scripts/index.js';
 import { CODE } from './scripts/record.lua.js';
+import { checkServers } from './server-checks.js';
 
 /** Records that `find` reads at the same time: their results may be large. */
 const READ_TOGETHER = 32;
@@ -41,7 +41,11 @@ export class RedisStorage implements IdempotencyStorage {
     const { connection } = this;
     await connection.open(host);
     try {
-      await beforeDeadline(this.prepare(host), connection.where, () => 'it does not answer');
+      await beforeDeadline(
+        checkServers(connection, this.scripts, host),
+        connection.where,
+        () => 'it does not answer',
+      );
     } catch (error) {
       await connection.close();
       throw asUnreachable(connection.where, error);
@@ -60,6 +64,7 @@ export class RedisStorage implements IdempotencyStorage {
       wholeMs(leaseMs),
       wholeMs(keepMs),
       takeOver ? '1' : '0',
+      ...(this.connection.replicaWait === undefined ? [] : ['1']),
     ]);
     switch (code) {
       case CODE.claimedNew:
@@ -107,7 +112,10 @@ export class RedisStorage implements IdempotencyStorage {
   }
 
   async forget(id: string): Promise<boolean> {
-    return (await this.send(['DEL', id])) === 1;
+    const { connection } = this;
+    const key = connection.keyPrefix.sent + id;
+    const removed = await connection.send(['DEL', key], key, (count) => count === 1).catch(this.failed);
+    return removed === 1;
   }
 
   /** Keys that hold no record are passed over: a Redis may hold other things beside. */
@@ -117,7 +125,7 @@ export class RedisStorage implements IdempotencyStorage {
         if (error instanceof RecordUnreadableError) return undefined;
         throw error;
       });
-    for await (const ids of keysWithPrefix((command) => this.send(command), idPrefix)) {
+    for await (const ids of this.idsWithPrefix(idPrefix)) {
       for (let at = 0; at < ids.length; at += READ_TOGETHER) {
         const views = await Promise.all(ids.slice(at, at + READ_TOGETHER).map(read));
         yield* views.filter((view) => view !== undefined);
@@ -130,18 +138,20 @@ export class RedisStorage implements IdempotencyStorage {
     return 0;
   }
 
-  private async prepare(host: StorageHost | undefined): Promise<void> {
-    const loads = Object.values(this.scripts).map(({ source }) => this.send(['SCRIPT', 'LOAD', source]));
-    const info = this.send(['INFO', 'memory']).then(String, () => '');
-    for (const sha1 of await Promise.all(loads)) {
-      if (!Buffer.isBuffer(sha1)) {
-        throw new InvalidOptionsError(
-          'redisStorage: the `client` handed in does not give bytes back, so results would be corrupted. Use the package `redis` 5 or 6.',
-        );
+  /** From one server after another, also from those that come meanwhile. A key that moves between them is given once. */
+  private async *idsWithPrefix(idPrefix: string): AsyncIterable<readonly string[]> {
+    const { connection } = this;
+    const { stored } = connection.keyPrefix;
+    const [seen, walked] = [new Set<string>(), new Set<string>()];
+    for (;;) {
+      const server = connection.servers().find(({ where }) => !walked.has(where));
+      if (server === undefined) return;
+      walked.add(server.where);
+      const send = (command: RedisCommand) => server.send(command).catch(this.failed);
+      for await (const keys of keysWithPrefix(send, stored + idPrefix, seen)) {
+        yield keys.map((key) => key.slice(stored.length));
       }
     }
-    const warning = evictionWarning(await info);
-    if (warning !== undefined) host?.warn(warning);
   }
 
   private async view(id: string, state: string, minAgeMs: number): Promise<RecordView | undefined> {
@@ -165,19 +175,26 @@ export class RedisStorage implements IdempotencyStorage {
     id: string,
     args: readonly RedisArgument[],
   ): Promise<readonly unknown[]> {
-    const send = (command: RedisCommand) => this.connection.send(command);
-    const answer = (await runScript(send, this.scripts[name], id, args).catch((error: unknown) => {
-      throw asStorageError(this.connection.where, error);
-    })) as readonly unknown[] | null;
+    const { connection } = this;
+    const key = connection.keyPrefix.sent + id;
+    const isChange = name === 'view' ? undefined : isOwnChange;
+    const send = (command: RedisCommand) => connection.send(command, key, isChange);
+    const answer = (await runScript(send, this.scripts[name], key, args).catch(this.failed)) as
+      readonly unknown[] | null;
     if (answer?.[0] === CODE.unreadable) throw unreadable(Number(answer[1]), answer[2] as Buffer);
     return answer ?? [];
   }
 
-  private send(command: RedisCommand): Promise<unknown> {
-    return this.connection.send(command).catch((error: unknown) => {
-      throw asStorageError(this.connection.where, error);
-    });
-  }
+  private readonly failed = (error: unknown): never => {
+    throw asStorageError(this.connection.where, error);
+  };
+}
+
+/** What a caller builds upon, so that it must not be lost: refusals may be. */
+const BUILT_UPON: readonly unknown[] = [CODE.applied, CODE.claimedNew, CODE.claimed, CODE.completed];
+
+function isOwnChange(answer: unknown): boolean {
+  return BUILT_UPON.includes((answer as readonly unknown[] | null)?.[0]);
 }
 
 function wholeMs(ms: number): string {

@@ -3,10 +3,17 @@ import type { SendCommand } from './script-runner.js';
 /** Keys that Redis looks at in one step. */
 const COUNT = '500';
 
-/** The keys that start with `prefix`, in batches; each key once, although SCAN may find it again. */
-export async function* keysWithPrefix(send: SendCommand, prefix: string): AsyncIterable<readonly string[]> {
+/**
+ * The keys of a server that start with `prefix`, in batches; each key once, although SCAN may find it again.
+ *
+ * @param seen keys that were found before, on this server or on another
+ */
+export async function* keysWithPrefix(
+  send: SendCommand,
+  prefix: string,
+  seen = new Set<string>(),
+): AsyncIterable<readonly string[]> {
   const pattern = `${escapeGlob(prefix)}*`;
-  const seen = new Set<string>();
   let cursor = '0';
   do {
     const [next, found] = (await send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', COUNT])) as [

@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import { InvalidOptionsError, StorageUnavailableError } from '../core/errors.js';
 import type { StorageHost } from '../core/idempotency-storage.js';
-import { CommandGate } from './command-gate.js';
-import { fromNodeRedis, type NodeRedisClient, type RedisCommand } from './redis-client.js';
-import { beforeDeadline, type RedisConnection } from './redis-connection.js';
+import { fromNodeRedis, type NodeRedisClient } from './clients/node-redis.js';
+import { NO_KEY_PREFIX, type RedisCommand } from './redis-client.js';
+import { beforeDeadline, type RedisConnection, type RedisServer } from './redis-connection.js';
 import { asUnreachable, messageOf } from './redis-errors.js';
+import { commandLine, type CommandLine, type IsChange, type ReplicaWait } from './replica-wait.js';
 
 /** What is used of a client that is ours to open and to close. */
 export interface OwnedNodeRedisClient extends NodeRedisClient {
@@ -35,13 +36,15 @@ const CLOSE_DEADLINE_MS = 1_000;
 
 interface Current {
   readonly client: OwnedNodeRedisClient;
-  readonly gate: CommandGate;
+  readonly line: CommandLine;
   readonly since: number;
 }
 
 /** The connection of `redisStorage({ url })`. It comes back by itself, for ever. */
 export class UrlConnection implements RedisConnection {
   readonly where: string;
+  readonly clustered = false;
+  readonly keyPrefix = NO_KEY_PREFIX;
   private current: Current | undefined;
   private create: CreateClient | undefined;
   private host: StorageHost | undefined;
@@ -53,6 +56,7 @@ export class UrlConnection implements RedisConnection {
     private readonly url: string,
     private readonly load: () => Promise<CreateClient> = loadCreateClient,
     private readonly now: () => number = () => performance.now(),
+    readonly replicaWait?: ReplicaWait,
   ) {
     this.where = `Redis at ${addressOf(url)}`;
   }
@@ -87,13 +91,17 @@ export class UrlConnection implements RedisConnection {
     destroy(client);
   }
 
-  send(command: RedisCommand): Promise<unknown> {
+  servers(): readonly RedisServer[] {
+    return [this];
+  }
+
+  send(command: RedisCommand, _key?: string, isChange?: IsChange): Promise<unknown> {
     const { current } = this;
     if (current === undefined) return Promise.reject(notStarted(this.where));
-    const { client, gate, since } = current;
-    const quietMs = client.isReady ? gate.silentMs : this.now() - since;
+    const { client, line, since } = current;
+    const quietMs = client.isReady ? line.silentMs : this.now() - since;
     if (quietMs > DEAD_AFTER_MS) this.reconnect(current, `nothing was heard for ${Math.round(quietMs)} ms`);
-    const answer = gate.send(command);
+    const answer = line.send(command, isChange);
     answer.catch((error: unknown) => {
       // After a failover by DNS this may be the old primary, which will never take a write again.
       if (messageOf(error).startsWith('READONLY')) this.reconnect(current, 'it has become a replica');
@@ -122,7 +130,7 @@ export class UrlConnection implements RedisConnection {
     });
     this.current = {
       client,
-      gate: new CommandGate(fromNodeRedis(client), this.where, this.now),
+      line: commandLine(fromNodeRedis(client), this.where, this.replicaWait, this.now),
       since: this.now(),
     };
     const isCurrent = () => this.current?.client === client;

@@ -8,7 +8,10 @@ import type {
 } from '../core/idempotency-storage.js';
 import { readSteps } from './step-log.js';
 
-/** A row as the driver gives it. What it holds is checked: somebody may have changed the table by hand. */
+/**
+ * A row of the table, in terms that all databases share: the id as it was given, booleans, texts, bytes, seconds left. What
+ * it holds is checked: somebody may have changed the table by hand.
+ */
 export type Row = Readonly<Record<string, unknown>>;
 
 const PREVIOUS: readonly PreviousClaim[] = ['none', 'released', 'expired'];
@@ -32,7 +35,7 @@ export function claimOutcome(row: Row, asked: ClaimRequest): ClaimOutcome {
 export function recordView(row: Row): RecordView {
   const { result, ...core } = coreOf(row);
   return {
-    id: readId(text(row, 'id')),
+    id: text(row, 'id'),
     state: result === undefined ? 'in_progress' : 'completed',
     ...core,
     ageMs: Math.max(0, Math.floor(numberOf(row, 'age_s') * 1000)),
@@ -96,18 +99,4 @@ function bytesOrNull(row: Row, column: string): Uint8Array | null {
   if (value === null || value === undefined) return null;
   if (!(value instanceof Uint8Array)) throw new RecordUnreadableError(`its ${column} is not binary`);
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-}
-
-/** Text columns hold no NUL: it is written `\0`, and a backslash `\\`. Everything else stays as people know it. */
-export function writeId(id: string): string {
-  return id.replace(/[\\\0]/g, (character) => (character === '\0' ? '\\0' : '\\\\'));
-}
-
-export function readId(stored: string): string {
-  return stored.replace(/\\([\\0])/g, (_, character) => (character === '0' ? '\0' : '\\'));
-}
-
-/** Ids that start with the text, whatever it holds. */
-export function likePrefix(idPrefix: string): string {
-  return `${writeId(idPrefix).replace(/[\\%_]/g, '\\$&')}%`;
 }

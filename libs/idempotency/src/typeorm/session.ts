@@ -1,44 +1,30 @@
 import { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { StorageHost } from '../core/idempotency-storage.js';
-import { ControlConnections, type QueryAnswer } from './control-connections.js';
+import type { Database, RecordTable } from './database.js';
+import { databaseOf, SUPPORTED_TYPES } from './databases.js';
 import { PurgeTimer } from './purge-timer.js';
-import { IdempotencyRecord } from './record.entity.js';
+import { reasonAgainst } from './sqlite/other-drivers.js';
 import type { ResolvedOptions } from './storage-options.js';
-import * as postgres from './statements/postgres.js';
-import { checkTable } from './table-check.js';
-import { DEFAULT_TABLE, quoteTable, type TableName } from './table-name.js';
-
-/** The SQL of one kind of database, each for a quoted table. */
-export type Statements = Omit<typeof postgres, 'inspect'>;
-export type StatementName = keyof Statements;
+import { DEFAULT_TABLE, type TableName } from './table-name.js';
 
 export interface SessionParts {
-  readonly connections: Pick<ControlConnections, 'query' | 'close'>;
-  readonly statements: Statements;
-  readonly table: TableName;
+  readonly records: RecordTable;
   readonly purgeEveryMs: number | undefined;
   warn(message: string): void;
 }
 
 /** What lives from start to stop. */
 export class Session {
-  private readonly texts = new Map<StatementName, string>();
+  readonly records: RecordTable;
   private readonly purgeTimer: PurgeTimer | undefined;
 
   constructor(private readonly parts: SessionParts) {
-    const { purgeEveryMs: everyMs, warn } = parts;
+    const { records, purgeEveryMs: everyMs, warn } = parts;
+    this.records = records;
     if (everyMs === undefined) return;
-    const purge = async (limit: number) => (await this.query('purge', [limit])).rowCount ?? 0;
-    this.purgeTimer = new PurgeTimer({ everyMs, purge, warn });
+    this.purgeTimer = new PurgeTimer({ everyMs, purge: (limit) => records.purge(limit), warn });
     this.purgeTimer.start();
-  }
-
-  query(name: StatementName, values: unknown[]): Promise<QueryAnswer> {
-    const { connections, statements, table } = this.parts;
-    const sql = this.texts.get(name) ?? statements[name](quoteTable(table)).trim();
-    this.texts.set(name, sql);
-    return connections.query({ name, sql }, values);
   }
 
   warn(message: string): void {
@@ -47,56 +33,50 @@ export class Session {
 
   async close(): Promise<void> {
     await this.purgeTimer?.stop();
-    await this.parts.connections.close();
+    await this.records.close();
   }
 }
 
 export async function openSession(options: ResolvedOptions, host: StorageHost | undefined): Promise<Session> {
   const warn = (message: string) => (host === undefined ? process.emitWarning(message) : host.warn(message));
-  const dataSource = usableDataSource(options.dataSource ?? host?.find(DataSource));
-  const table = tableIn(dataSource, options.table);
-  const connections = await ControlConnections.open(dataSource.options, {
-    size: options.controlConnections,
-    preparedStatements: options.preparedStatements,
+  const { dataSource, database } = usable(options.dataSource ?? host?.find(DataSource));
+  const { controlConnections, preparedStatements, purgeEveryMs } = options;
+  const records = await database.open(dataSource, tableIn(dataSource, database, options.table), {
+    controlConnections,
+    preparedStatements,
+    host,
     warn,
   });
-  try {
-    const { rows } = await connections.query({ name: 'inspect', sql: postgres.inspect }, [quoteTable(table)]);
-    checkTable(table, rows[0] ?? {});
-  } catch (error) {
-    await connections.close();
-    throw error;
-  }
-  return new Session({ connections, statements: postgres, table, purgeEveryMs: options.purgeEveryMs, warn });
+  return new Session({ records, purgeEveryMs, warn });
 }
 
-type PostgresDataSource = DataSource & { readonly options: { readonly type: 'postgres' } };
-
-function usableDataSource(dataSource: DataSource | undefined): PostgresDataSource {
+function usable(dataSource: DataSource | undefined): { dataSource: DataSource; database: Database } {
   if (dataSource === undefined) {
     throw new InvalidOptionsError(
       'typeOrmStorage: there is no DataSource. Give it one as `dataSource`, or import TypeOrmModule.forRoot() in the application.',
     );
   }
   const { type } = dataSource.options;
-  if (type !== 'postgres') {
-    throw new InvalidOptionsError(
-      `typeOrmStorage: the DataSource is of type '${type}'. Supported is 'postgres'; give a DataSource of that type as \`dataSource\`.`,
-    );
+  const database = databaseOf(type);
+  if (database === undefined) {
+    const supported = SUPPORTED_TYPES.map((one) => `'${one}'`).join(', ');
+    const mend =
+      reasonAgainst(type) ?? `Supported is ${supported}; give a DataSource of such a type as \`dataSource\`.`;
+    throw new InvalidOptionsError(`typeOrmStorage: the DataSource is of type '${type}'. ${mend}`);
   }
   if (!dataSource.isInitialized) {
     throw new InvalidOptionsError(
       'typeOrmStorage: the DataSource is not initialized. Call `await dataSource.initialize()` before the application starts; the storage neither opens nor closes what is yours.',
     );
   }
-  return dataSource as PostgresDataSource;
+  return { dataSource, database };
 }
 
 /** Where the entity is registered, naming strategy and prefix have their say. */
-function tableIn(dataSource: PostgresDataSource, table: TableName | undefined): TableName {
-  const { schema } = dataSource.options;
+function tableIn(dataSource: DataSource, { entity }: Database, table: TableName | undefined): TableName {
+  const schema = 'schema' in dataSource.options ? dataSource.options.schema : undefined;
   if (table !== undefined) return { schema: table.schema ?? schema, name: table.name };
-  if (!dataSource.hasMetadata(IdempotencyRecord)) return { schema, name: DEFAULT_TABLE };
-  const metadata = dataSource.getMetadata(IdempotencyRecord);
+  if (!dataSource.hasMetadata(entity)) return { schema, name: DEFAULT_TABLE };
+  const metadata = dataSource.getMetadata(entity);
   return { schema: metadata.schema ?? schema, name: metadata.tableName };
 }

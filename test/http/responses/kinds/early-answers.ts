@@ -7,21 +7,19 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { IdempotentOp, IdempotentOperation } from 'nestjs-idempotent';
-import { concatMap, retry, defer, from, map, of, throwError, timeout, type Observable } from 'rxjs';
+import { concatMap, retry, defer, from, map, of, race, throwError, type Observable } from 'rxjs';
 import type { AnyResponse } from '../any-response.js';
 import { around, Outside } from '../around.js';
 import { answeredEarly, answeredTooEarly, askedAgain, lostItsAnswer } from '../early-retries.js';
 import { gate, Once } from '../handler-runs.js';
 import type { Group } from '../kind.js';
 
-/** A request says by `x-timeout` how many milliseconds it may take; without it there is no limit. */
+/** A request says by `x-impatient` that it waits no longer than until somebody stands at the gate. */
 function limiting(otherwise: () => Observable<unknown>) {
   return around((next, context) => {
     const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, string | undefined> }>();
-    const limit = headers['x-timeout'];
-    return limit === undefined
-      ? next.handle()
-      : next.handle().pipe(timeout({ first: Number(limit), with: otherwise }));
+    if (headers['x-impatient'] === undefined) return next.handle();
+    return race(next.handle(), defer(() => gate.reached).pipe(concatMap(otherwise)));
   });
 }
 

@@ -91,7 +91,6 @@ export const fastifyRawAnswers: Group = {
         path: '/reply/raw-end',
         status: 202,
         answers: 'past the hooks',
-        pastHooks: true,
       },
       {
         name: 'reply.raw.writeHead() and end()',
@@ -99,28 +98,24 @@ export const fastifyRawAnswers: Group = {
         status: 202,
         answers: 'past the hooks',
         has: { 'x-mixed-case': 'Kept', link: '<a>, <b>' },
-        pastHooks: true,
       },
       {
         name: 'reply.raw.writeHead() with pairs',
         path: '/reply/raw-write-head-pairs',
         status: 202,
         answers: 'pairs',
-        pastHooks: true,
       },
       {
         name: 'reply.raw.write() and end()',
         path: '/reply/raw-writes',
         status: 201,
         answers: 'one two',
-        pastHooks: true,
       },
       {
         name: 'await pipeline(stream, reply.raw)',
         path: '/reply/raw-pipeline',
         status: 201,
         answers: 'one two',
-        pastHooks: true,
       },
       {
         name: 'await finished(reply.raw)',
@@ -134,7 +129,7 @@ export const fastifyRawAnswers: Group = {
         status: 201,
         answers: /by an event/,
       },
-      { name: 'reply.hijack()', path: '/reply/hijack', status: 202, answers: 'hijacked', pastHooks: true },
+      { name: 'reply.hijack()', path: '/reply/hijack', status: 202, answers: 'hijacked' },
     ] satisfies Kind[]
   ).map((kind) => ({ ...kind, on: 'fastify' as const })),
 };

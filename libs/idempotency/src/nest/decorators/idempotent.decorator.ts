@@ -18,8 +18,8 @@ const CHANGING = new Set([
 ]);
 
 /**
- * One effect and one answer per key. On a method, or on a class for all its POST, PUT, PATCH and DELETE routes,
- * inherited ones too; the method's options win over the class's, and both over the module's.
+ * One effect and one answer per key. On a method, or on a class for all its POST, PUT, PATCH and DELETE routes, message
+ * handlers and mutations, inherited ones too; the method's options win over the class's, and both over the module's.
  *
  * @param options a ttl (a number is **seconds**, a string carries its unit), or {@link IdempotentOptions}
  * @example

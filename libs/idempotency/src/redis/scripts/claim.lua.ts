@@ -1,9 +1,10 @@
-import { CODE, LOAD_LUA, NOW_LUA, STATE } from './record.lua.js';
+import { CODE, LOAD_LUA, NOW_LUA, STATE, TOUCH_LUA } from './record.lua.js';
 
 export const CLAIM_LUA = `
 -- Asks to run: takes a free record, or one whose lease has ended and whose fingerprint is the same.
 -- KEYS[1]  record id
--- ARGV     owner token, fingerprint, lease (ms), keeping time (ms), 1 when an expired lease may be taken over
+-- ARGV     owner token, fingerprint, lease (ms), keeping time (ms), 1 when an expired lease may be taken over,
+--          1 when replicas are waited for
 -- Returns  {${CODE.claimedNew}}                                     claimed, there was nothing
 --          {${CODE.claimed}, 0, record}                          claimed, as it is now
 --          {${CODE.inProgress}, remaining lease (ms), fingerprint}   somebody else's
@@ -11,7 +12,11 @@ export const CLAIM_LUA = `
 --          {${CODE.completed}, remaining keeping time (ms), record}
 --          {${CODE.unreadable}, length, first 4 bytes}              not a record of this layout
 ${LOAD_LUA}
-if raw and state == ${STATE.completed} then return {${CODE.completed}, redis.call('PTTL', KEYS[1]), raw} end
+if raw and state == ${STATE.completed} then
+  local left = redis.call('PTTL', KEYS[1])
+  if ARGV[6] == '1' then ${TOUCH_LUA} end
+  return {${CODE.completed}, left, raw}
+end
 ${NOW_LUA}
 local lease, ttl = now + ARGV[3], ARGV[3] + ARGV[4]
 if not raw then

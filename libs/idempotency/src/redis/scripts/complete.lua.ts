@@ -1,4 +1,4 @@
-import { CODE, LOAD_LUA, STATE } from './record.lua.js';
+import { CODE, LOAD_LUA, STATE, TOUCH_LUA } from './record.lua.js';
 
 export const COMPLETE_LUA = `
 -- Stores the result and ends the claim, however late it is. A completed record never changes again.
@@ -9,7 +9,11 @@ export const COMPLETE_LUA = `
 --          {${CODE.unreadable}, length, first 4 bytes}
 ${LOAD_LUA}
 if not raw or state == ${STATE.released} or part(body, owner) ~= ARGV[1] then return {${CODE.leaseLost}} end
-if state == ${STATE.completed} then return {${CODE.applied}} end
+if state == ${STATE.completed} then
+  local left = redis.call('PTTL', KEYS[1])
+  ${TOUCH_LUA}
+  return {${CODE.applied}}
+end
 local rest = string.sub(raw, body + owner + found + 1)
 redis.call('SET', KEYS[1], pack(${STATE.completed}, previous, attempt, since, 0, keep, 0, steps, #ARGV[3],
   owner, 0, fingerprint) .. ARGV[1] .. rest .. ARGV[3], 'PX', ARGV[2])

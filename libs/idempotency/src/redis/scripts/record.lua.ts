@@ -76,6 +76,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
+/**
+ * Writes a keeping time of `left` again, so that something goes to the replicas. WAIT waits for what its own connection
+ * has written last, and says nothing about a record that another one has written.
+ */
+export const TOUCH_LUA = "if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end";
+
 /** Ends the script unless ARGV[1] owns the unfinished record. */
 export const OWNED_LUA = `
 ${LOAD_LUA}

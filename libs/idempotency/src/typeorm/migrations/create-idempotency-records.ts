@@ -1,17 +1,20 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { DEFAULT_TABLE, parseTableName, quote, quoteTable, type TableName } from '../table-name.js';
+import { InvalidOptionsError } from '../../core/errors.js';
+import type { Database } from '../database.js';
+import { databaseOf, SUPPORTED_TYPES } from '../databases.js';
+import { DEFAULT_TABLE, parseTableName, type TableName } from '../table-name.js';
 
-/** Creates the table of the records under its default name, in the schema of the DataSource. */
+/** Creates the table of the records under its default name, on any database that the storage supports. */
 export class CreateIdempotencyRecords1795305600000 implements MigrationInterface {
   readonly name: string = 'CreateIdempotencyRecords1795305600000';
   protected readonly table: TableName = { schema: undefined, name: DEFAULT_TABLE };
 
-  async up(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query(createTable(inSchemaOf(queryRunner, this.table)));
+  up(queryRunner: QueryRunner): Promise<void> {
+    return run(queryRunner, databaseUnder(queryRunner).createTable(inSchemaOf(queryRunner, this.table)));
   }
 
-  async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query(`drop table if exists ${quoteTable(inSchemaOf(queryRunner, this.table))}`);
+  down(queryRunner: QueryRunner): Promise<void> {
+    return run(queryRunner, databaseUnder(queryRunner).dropTable(inSchemaOf(queryRunner, this.table)));
   }
 }
 
@@ -28,39 +31,22 @@ export function createIdempotencyRecords(table: string): new () => MigrationInte
   };
 }
 
+async function run(queryRunner: QueryRunner, statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await queryRunner.query(statement);
+}
+
+function databaseUnder(queryRunner: QueryRunner): Database {
+  const { type } = queryRunner.connection.options;
+  const database = databaseOf(type);
+  if (database !== undefined) return database;
+  throw new InvalidOptionsError(
+    `CreateIdempotencyRecords: the DataSource is of type '${type}'. Supported is ${SUPPORTED_TYPES.map((one) => `'${one}'`).join(', ')}.`,
+  );
+}
+
+/** Where the DataSource names a schema, as on PostgreSQL, the table belongs there. */
 function inSchemaOf(queryRunner: QueryRunner, table: TableName): TableName {
   const { options } = queryRunner.connection;
   const schema = 'schema' in options ? options.schema : undefined;
   return { schema: table.schema ?? schema, name: table.name };
-}
-
-/**
- * One statement under a lock of its own: several processes that migrate at the same moment wait for one another, in
- * every transaction mode of TypeORM. (`if not exists` alone fails when two create at once.)
- */
-function createTable(table: TableName): string {
-  const quoted = quoteTable(table);
-  const named = (suffix: string) => quote(`${table.name}_${suffix}`);
-  return `do $migration$ begin
-perform pg_advisory_xact_lock(hashtext('nestjs-idempotent'), hashtext('${table.name}'));
-create table if not exists ${quoted} (
-  id text collate "C" not null,
-  state smallint not null,
-  attempt integer not null,
-  previous smallint not null,
-  owner uuid,
-  owner_found uuid,
-  fingerprint text collate "C" not null,
-  created_at timestamp with time zone not null,
-  lease_until timestamp with time zone not null,
-  expires_at timestamp with time zone not null,
-  steps_found integer,
-  steps bytea,
-  result bytea,
-  constraint ${named('pkey')} primary key (id),
-  constraint ${named('state')} check (
-    attempt > 0 and (state = 0 and result is null or state = 1 and result is not null and owner is not null))
-);
-create index if not exists ${named('expires_at')} on ${quoted} (expires_at);
-end $migration$`;
 }

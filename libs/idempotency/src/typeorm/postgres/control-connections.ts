@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import { StorageUnavailableError } from '../core/errors.js';
+import { messageOf, unavailable } from '../unavailable.js';
 import { controlOptions, STATEMENT_TIMEOUT_MS, type PostgresOptions } from './control-options.js';
 
 /** What we call of the client of `pg` that TypeORM's driver hands out. */
@@ -64,7 +64,7 @@ export class ControlConnections {
       });
       return new ControlConnections(dataSource, settings);
     } catch (error) {
-      throw unavailable('the connection', error);
+      throw unavailable('PostgreSQL', 'the connection', error);
     }
   }
 
@@ -80,7 +80,7 @@ export class ControlConnections {
           this.stopPreparing();
           continue;
         }
-        throw unavailable(`\`${statement.name}\``, error);
+        throw unavailable('PostgreSQL', `\`${statement.name}\``, error);
       }
     }
   }
@@ -136,10 +136,6 @@ function codeOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error && error.message !== '' ? error.message : String(codeOf(error) ?? error);
-}
-
 function isStartupParameterRefused(error: unknown): boolean {
   return codeOf(error) === '08P01' && /startup parameter/.test(messageOf(error));
 }
@@ -151,13 +147,4 @@ function isPreparedElsewhere(error: unknown): boolean {
 
 function isSerializationFailure(error: unknown): boolean {
   return codeOf(error) === '40001' || codeOf(error) === '40P01';
-}
-
-function unavailable(what: string, cause: unknown): StorageUnavailableError {
-  return new StorageUnavailableError(
-    `typeOrmStorage: PostgreSQL did not answer ${what}: ${messageOf(cause)}.`,
-    {
-      cause,
-    },
-  );
 }

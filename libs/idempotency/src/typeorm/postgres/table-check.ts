@@ -1,6 +1,6 @@
-import { InvalidOptionsError } from '../core/errors.js';
-import type { Row } from './rows.js';
-import { DEFAULT_TABLE, describeTable, type TableName } from './table-name.js';
+import { InvalidOptionsError } from '../../core/errors.js';
+import type { Row } from '../rows.js';
+import { DEFAULT_TABLE, describeTable, type TableName } from '../table-name.js';
 
 /** As PostgreSQL names them: column, type and, where it is not the database's, collation. */
 const COLUMNS = [

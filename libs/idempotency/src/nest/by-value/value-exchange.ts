@@ -1,0 +1,130 @@
+import type { CallHandler, ExecutionContext } from '@nestjs/common';
+import { AsyncResource } from 'node:async_hooks';
+import { catchError, Observable, throwError, type Subscriber } from 'rxjs';
+import { TooDeepError } from '../../core/canonical-json.js';
+import { fingerprintOf, NO_FINGERPRINT } from '../../core/fingerprint.js';
+import type { BeginOutcome } from '../../core/idempotency-engine.js';
+import { recordId } from '../../core/record-id.js';
+import { selectMembers } from '../../http/request-parts.js';
+import { findKeyIn, readKey, scopeOf, wordsForPlaces, type Caller } from '../caller.js';
+import { begin, refuse } from '../claim.js';
+import { markField } from '../contexts/graphql-replay-mark.js';
+import { openRequest } from '../contexts/open-request.js';
+import type { ValueRequest } from '../contexts/value-request.js';
+import { withoutRun, type Answer } from '../exchange.js';
+import type { HandlerPlan } from '../handler-plan.js';
+import type { IdempotencyRuntime } from '../idempotency-runtime.js';
+import { holdsPromise, keyPlacesOf } from './value-identity.js';
+import { replayValue } from './value-replay.js';
+import { runValue } from './value-run.js';
+
+/** One message to a decorated handler, or one field that a decorated resolver resolves. */
+export interface ValueExchange extends Caller {
+  readonly plan: HandlerPlan;
+  readonly request: ValueRequest;
+}
+
+/** From its key to its answer. Errors of ours come in the words of the transport. */
+export function protectByValue(
+  runtime: IdempotencyRuntime,
+  plan: HandlerPlan,
+  context: ExecutionContext,
+  next: CallHandler,
+): Observable<unknown> {
+  // What outer interceptors keep in AsyncLocalStorage is in reach now, and not when we are subscribed to.
+  const scope = new AsyncResource('IdempotencyInterceptor');
+  const answered = new Observable((subscriber) => {
+    const request = openRequest(context, plan);
+    const operation = plan.options.operation ?? request.operation;
+    const exchange = { runtime, plan, context, request, operation };
+    scope.runInAsyncScope(() => void answer(exchange, next, subscriber));
+  });
+  const { transportErrors } = runtime;
+  return answered.pipe(
+    catchError((error: unknown) => throwError(() => transportErrors.inWordsOf(plan.transport, error))),
+  );
+}
+
+/** Never rejects. Whoever subscribes again (`retry`) asks again: a run that goes on or has ended well is not repeated. */
+async function answer(
+  exchange: ValueExchange,
+  next: CallHandler,
+  subscriber: Subscriber<unknown>,
+): Promise<void> {
+  try {
+    const decision = await decide(exchange);
+    // Somebody outside of us has answered meanwhile. Nothing has begun, and a retry finds the record as we did.
+    if (subscriber.closed) return await giveUp(decision);
+    // From here to the subscription nothing is awaited, so nobody can give up unseen.
+    const given = follow(exchange, decision);
+    if (exchange.plan.transport === 'graphql') markField(exchange.context, isReplay(decision));
+    given(next).subscribe(subscriber);
+  } catch (error) {
+    subscriber.error(error);
+  }
+}
+
+type Decision =
+  | { readonly kind: 'keyless' }
+  | { readonly kind: 'keyed'; readonly id: string; readonly key: string; readonly outcome: BeginOutcome };
+
+async function decide(exchange: ValueExchange): Promise<Decision> {
+  const { runtime, plan, request, operation } = exchange;
+  const { problems, namespace } = runtime;
+  const places = keyPlacesOf(request);
+  const found = await findKeyIn(exchange, places);
+  if (found === undefined) {
+    if (plan.options.required)
+      throw problems.keyMissing(operation, wordsForPlaces(plan.options.keys, places));
+    runtime.publish({ type: 'unprotected', id: '', operation });
+    return { kind: 'keyless' };
+  }
+  const scope = await scopeOf(exchange, request.user);
+  const own = readKey(found, exchange, scope);
+  if (scope === undefined) runtime.warnOfNobody(operation);
+  // A header is of the whole document; no key that a client can send holds the character between them.
+  const apart = found.from === 'header' && request.position !== '';
+  const key = apart ? `${own}\u0000${request.position}` : own;
+  const id = recordId({ namespace, operation, scope, key });
+  const outcome = await begin(exchange, id, await fingerprintFor(exchange));
+  return { kind: 'keyed', id, key: own, outcome };
+}
+
+/** @throws IdempotencyException when the call is refused */
+function follow(exchange: ValueExchange, decision: Decision): Answer {
+  if (decision.kind === 'keyless') return withoutRun(exchange, { key: undefined, recordId: undefined });
+  const { id, key, outcome } = decision;
+  if (outcome.kind === 'run') return runValue(exchange, outcome.run, key);
+  if (outcome.kind === 'replay') return replayValue(exchange, outcome.result, id, key);
+  refuse(exchange, id, outcome);
+  return withoutRun(exchange, { key, recordId: id });
+}
+
+function isReplay(decision: Decision): boolean {
+  return decision.kind === 'keyed' && decision.outcome.kind === 'replay';
+}
+
+async function giveUp(decision: Decision): Promise<void> {
+  if (decision.kind === 'keyed' && decision.outcome.kind === 'run') {
+    await decision.outcome.run.release({ forget: true });
+  }
+}
+
+/** @throws IdempotencyException `fingerprint-unavailable` */
+async function fingerprintFor(exchange: ValueExchange): Promise<string> {
+  const { runtime, operation, context, request } = exchange;
+  const { fingerprint } = exchange.plan.options;
+  if (fingerprint === false) return NO_FINGERPRINT;
+  const unavailable = (reason: string) => runtime.problems.fingerprintUnavailable(operation, reason);
+  try {
+    if (typeof fingerprint === 'function') return fingerprintOf(['own', await fingerprint(context)]);
+    const { payload, payloadName } = request;
+    const compared = fingerprint === undefined ? payload : selectMembers(payload, fingerprint);
+    if (holdsPromise(compared))
+      throw unavailable(`its ${payloadName} hold something that has not arrived yet`);
+    return fingerprintOf([payloadName, compared]);
+  } catch (error) {
+    if (error instanceof TooDeepError) throw unavailable(`its ${request.payloadName} is ${error.message}`);
+    throw error;
+  }
+}

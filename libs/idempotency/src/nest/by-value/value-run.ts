@@ -1,0 +1,69 @@
+import { carryValue } from '../../core/carried-value.js';
+import type { Run } from '../../core/run.js';
+import { inside, type Answer } from '../exchange.js';
+import { RunningOperation } from '../idempotent-operation.js';
+import { guarded } from '../user-callbacks.js';
+import { Acknowledgement } from './acknowledgement.js';
+import type { ValueExchange } from './value-exchange.js';
+import { NotBegun, ValueExecution } from './value-execution.js';
+import { ValueRecord } from './value-record.js';
+
+/** Runs the handler and records what it came to. */
+export function runValue(exchange: ValueExchange, run: Run, key: string): Answer {
+  const { runtime, plan } = exchange;
+  const { ttlMs, maxResponseBytes } = plan.options;
+  const { record: policy } = guarded(plan.options, runtime);
+  const transport = plan.transport === 'http' ? 'job' : plan.transport;
+  const { classes, serializers } = runtime;
+  const isReply = transport !== 'graphql';
+  const carry = (value: unknown) =>
+    isReply ? serializers.carryReply(value, classes) : carryValue(value, classes);
+  const acknowledgement = transport === 'ws' ? Acknowledgement.of(exchange.context) : undefined;
+  acknowledgement?.hold();
+  const record = new ValueRecord({
+    runtime,
+    run,
+    transport,
+    record: policy,
+    ttlMs,
+    maxResponseBytes,
+    carry,
+    acknowledgement,
+  });
+  const takenOver = run.previous === 'expired';
+  const facts = { key, recordId: run.id, attempt: run.attempt, takenOver, signal: run.signal };
+  const operation = new RunningOperation(facts, (resource) => (record.resource = resource));
+  let keptBytes = 0;
+  const execution = new ValueExecution({
+    record,
+    // GraphQL takes the last value of an Observable; a message is answered with each.
+    repliesByEmission: isReply,
+    fits: (emission) => {
+      const carried = carry(emission);
+      keptBytes += carried.kind === 'carried' ? carried.bytes.length : 0;
+      return keptBytes <= maxResponseBytes;
+    },
+    run: async (handler) => {
+      const earlier = takenOver ? await recover(exchange, operation) : undefined;
+      return earlier === undefined ? handler() : earlier;
+    },
+  });
+  const answer = inside(exchange, operation, execution.handle);
+  return (next) => execution.watch(answer(next));
+}
+
+/** Asks the user's `recover` what an earlier run came to. */
+async function recover(exchange: ValueExchange, operation: RunningOperation): Promise<unknown> {
+  const { recover: ask, onAbandoned } = exchange.plan.options;
+  if (ask === undefined) return undefined;
+  let earlier: unknown;
+  try {
+    earlier = await ask(operation, exchange.context);
+  } catch (error) {
+    throw new NotBegun(error);
+  }
+  if (earlier === undefined && onAbandoned === 'refuse') {
+    throw new NotBegun(exchange.runtime.problems.outcomeUnknown());
+  }
+  return earlier;
+}

@@ -1,0 +1,47 @@
+import type { BeginOutcome } from '../core/idempotency-engine.js';
+import type { Caller } from './caller.js';
+import type { IdempotencyRuntime } from './idempotency-runtime.js';
+
+/** What the engine says when the handler does not run and there is nothing to send again. */
+type Refused = Exclude<BeginOutcome, { kind: 'run' | 'replay' }>;
+
+/** Asks the engine for the record of a request. */
+export function begin(exchange: Caller, id: string, fingerprint: string): Promise<BeginOutcome> {
+  const { runtime, operation, plan } = exchange;
+  const { options } = plan;
+  // With `recover` the crash is looked into first, so the record has to be ours.
+  const takeOver = options.onAbandoned === 'rerun' || options.recover !== undefined;
+  return runtime.engine.begin({ ...options, id, operation, fingerprint, takeOver });
+}
+
+/**
+ * Lets pass what may run unprotected.
+ *
+ * @throws IdempotencyException for everything else
+ */
+export function refuse({ runtime, operation, plan }: Caller, id: string, outcome: Refused): void {
+  refuseBy(runtime, { operation, onStorageFailure: plan.options.onStorageFailure }, id, outcome);
+}
+
+/** The same, for work that is no handler. */
+export function refuseBy(
+  runtime: IdempotencyRuntime,
+  { operation, onStorageFailure }: { operation: string; onStorageFailure: 'reject' | 'run' },
+  id: string,
+  outcome: Refused,
+): void {
+  const { problems } = runtime;
+  switch (outcome.kind) {
+    case 'in_progress':
+      throw problems.keyInProgress(outcome.retryAfterMs);
+    case 'reused':
+      throw problems.keyReused();
+    case 'abandoned':
+      throw problems.outcomeUnknown();
+    case 'unreadable':
+      throw problems.recordUnreadable(outcome.error);
+    case 'unavailable':
+      if (onStorageFailure === 'reject') throw problems.storageUnavailable(outcome.error);
+      runtime.publish({ type: 'unprotected', id, operation, error: outcome.error });
+  }
+}

@@ -1,0 +1,102 @@
+import { HttpException } from '@nestjs/common';
+import { RecordUnreadableError } from '../../core/errors.js';
+import { ownRefusalOf } from '../../http/own-refusal.js';
+import { IdempotencyException } from '../problems.js';
+import type { Transport } from '../transports.js';
+
+/** A thrown error that is final, as it is recorded. */
+export type RecordedError =
+  | {
+      readonly as: 'http';
+      readonly status: number;
+      readonly response: string | object;
+      readonly message: string;
+    }
+  | { readonly as: 'message'; readonly payload: unknown; readonly message: string }
+  | { readonly as: 'graphql'; readonly extensions: unknown; readonly message: string };
+
+type MessageException = new (payload: string | object) => Error;
+type FieldError = new (message: string, options: { extensions: object }) => Error;
+
+/** Errors in the words of each transport. Their packages are optional: they are loaded when handlers need them. */
+export class TransportErrors {
+  private rpc: MessageException | undefined;
+  private ws: MessageException | undefined;
+  private graphql: FieldError | undefined;
+
+  async load(transports: ReadonlySet<Transport>): Promise<void> {
+    if (transports.has('rpc')) this.rpc = (await import('@nestjs/microservices')).RpcException;
+    if (transports.has('ws')) this.ws = (await import('@nestjs/websockets')).WsException;
+    if (transports.has('graphql')) this.graphql = (await import('graphql')).GraphQLError as FieldError;
+  }
+
+  /** A refusal of ours as the clients of a transport know refusals; any other error as it is. */
+  inWordsOf(transport: Transport, error: unknown): unknown {
+    if (!(error instanceof IdempotencyException)) return error;
+    const problem = problemOf(error);
+    // Drivers take `extensions` over from whatever error a resolver throws; filters still meet our class.
+    if (transport === 'graphql') return Object.assign(error, { extensions: problem });
+    return this.messageError(transport, problem, error.message) ?? error;
+  }
+
+  /** What an error says, to be said again; undefined for unexpected ones. */
+  describe(error: unknown): { status: number | undefined; recorded: RecordedError } | undefined {
+    if (error instanceof IdempotencyException) {
+      const { message } = error;
+      return { status: error.getStatus(), recorded: { as: 'message', payload: problemOf(error), message } };
+    }
+    if (error instanceof HttpException) {
+      const status = error.getStatus();
+      const recorded = { as: 'http', status, response: error.getResponse(), message: error.message } as const;
+      return { status, recorded };
+    }
+    const own = ownRefusalOf(error);
+    if (own === undefined) return undefined;
+    const { message, getError, extensions } = error as Error & { getError(): unknown; extensions: unknown };
+    const recorded: RecordedError =
+      own.as === 'message'
+        ? { as: 'message', payload: getError.call(error), message }
+        : { as: 'graphql', extensions, message };
+    return { status: own.status, recorded };
+  }
+
+  /** @throws RecordUnreadableError when it is none of what `describe` gives */
+  rebuild(transport: Transport, value: unknown): Error {
+    const { as, message, ...said } = (value ?? {}) as Record<string, unknown>;
+    if (typeof message !== 'string') throw malformed();
+    const { status, response, payload, extensions } = said;
+    const isSaid = (what: unknown): what is string | object =>
+      typeof what === 'string' || (typeof what === 'object' && what !== null);
+    if (as === 'http' && typeof status === 'number' && isSaid(response)) {
+      return Object.assign(new HttpException(response, status), { message });
+    }
+    if (as === 'message' && isSaid(payload)) {
+      return this.messageError(transport, payload, message) ?? this.fieldError(message, payload);
+    }
+    if (as === 'graphql' && isSaid(extensions)) return this.fieldError(message, extensions);
+    throw malformed();
+  }
+
+  private messageError(transport: Transport, payload: string | object, message: string): Error | undefined {
+    const type = transport === 'rpc' ? this.rpc : transport === 'ws' ? this.ws : undefined;
+    return type && Object.assign(new type(payload), { message });
+  }
+
+  private fieldError(message: string, payload: string | object): Error {
+    const extensions = typeof payload === 'object' ? payload : {};
+    if (this.graphql !== undefined) return new this.graphql(message, { extensions });
+    return Object.assign(new Error(message), { extensions });
+  }
+}
+
+function problemOf(error: IdempotencyException): object {
+  const retryAfter = error.headers['Retry-After'];
+  return {
+    ...(error.getResponse() as object),
+    ...(retryAfter === undefined ? {} : { retryAfter: Number(retryAfter) }),
+  };
+}
+
+function malformed(): RecordUnreadableError {
+  return new RecordUnreadableError('its error is malformed');
+}

@@ -1,0 +1,17 @@
+/** What we use of a message or of a field that is resolved, the same for every transport. */
+export interface ValueRequest {
+  /** Name of the operation, unless the decorator gives one. */
+  readonly operation: string;
+  /** Whom guards or middleware have put on the socket or the context. */
+  readonly user: unknown;
+  /** What `messageKey` reads and what is compared: the message, or the arguments of a field. */
+  readonly payload: unknown;
+  /** What the payload is called in sentences for the client. */
+  readonly payloadName: 'message' | 'arguments';
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  /** Tells executions apart that share one header; empty for the first or only one. */
+  readonly position: string;
+  /** Nobody waits for a reply, so there is none to be kept. */
+  readonly noReply: boolean;
+}

@@ -1,0 +1,3 @@
+import { holdResponses } from './hold-responses.js';
+
+holdResponses(import.meta.filename);
