@@ -12,7 +12,7 @@ describe('docs/storages.md', () => {
   });
 
   it('lists the commands that a test with such a user on a Redis Cluster has found to be enough', () => {
-    const source = readText('test/storage/redis-cluster.spec.ts');
+    const source = readText('test/storage/redis-cluster-slots.spec.ts');
     const tried = /const COMMANDS = \[([^;]+)\];/.exec(source)?.[1]?.match(/\+[^']+/g) ?? [];
     const text = lines.join(' ');
     expect(tried).toContain('+asking');

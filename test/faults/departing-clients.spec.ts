@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { IdempotencyModule, IdempotencyService, memoryStorage, type IdempotencyStorage } from 'nestjs-idempotent';
+import {
+  IdempotencyModule,
+  IdempotencyService,
+  memoryStorage,
+  type IdempotencyStorage,
+} from 'nestjs-idempotent';
 import { redisStorage } from 'nestjs-idempotent/redis';
 import { seededRandomness } from 'nestjs-idempotent/testing';
 import { randomInt } from 'node:crypto';
@@ -184,7 +189,12 @@ async function expectOneRun({ url }: RunningApp, client: Client, { answers }: Ru
   const [one, other] = await Promise.all([retry(url, client), retry(url, client)]);
   const again = await retry(url, client);
   const { status, type, body } = again;
-  expect({ kind: client.kind, status, body: body.slice(0, 300), runs: answers.get(client.key)?.length }).toEqual({
+  expect({
+    kind: client.kind,
+    status,
+    body: body.slice(0, 300),
+    runs: answers.get(client.key)?.length,
+  }).toEqual({
     kind: client.kind,
     status: STATUS[client.kind] ?? 201,
     body: expect.stringContaining(answers.get(client.key)?.[0]?.slice(0, 200) ?? 'no run at all'),

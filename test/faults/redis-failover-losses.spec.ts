@@ -78,6 +78,24 @@ describe('a failover to a replica that is behind, without `waitReplicas`', () =>
     expect(orders.runs).toBe(2);
   });
 
+  it('loses the claim of a running handler: a retry runs beside it, and the first answer is marked as superseded', async () => {
+    const address = await startAddress(1);
+    const [replica] = address.replicas as [Replica];
+    const orders = new Orders();
+    const app = await startOrders(orders, address.url);
+    const other = await startOrders(orders, address.url);
+    replica.cutOff();
+    const gate = (orders.gate = new Gate());
+    const first = place(app);
+    await gate.reached();
+    orders.gate = undefined;
+    await address.failOverTo(replica);
+    expect(seen(await placeUntilAnswered(other))).toMatchObject({ run: 2, replayed: null, said: null });
+    gate.open();
+    expect(seen(await first)).toMatchObject({ status: 201, run: 1, said: 'superseded' });
+    expect(seen(await place(other))).toMatchObject({ run: 2, replayed: 'true' });
+  });
+
   it('loses the outcome alone when the claim was replicated: the operation runs again after its lease', async () => {
     const address = await startAddress(1);
     const [replica] = address.replicas as [Replica];

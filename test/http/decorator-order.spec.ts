@@ -209,7 +209,7 @@ describe.each(platforms)('@Idempotent() among other decorators on %s', (platform
     }
 
     await expect(start(platform, { controllers: [Hidden] })).rejects.toThrow(
-      /Hidden\.create: no interceptor reaches this method, because it is not a route/,
+      /Hidden\.create: no interceptor reaches this method, because it is neither a route/,
     );
   });
 });

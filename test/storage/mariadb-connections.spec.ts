@@ -189,6 +189,23 @@ describe("the storage's own connections to MariaDB", () => {
     }
   });
 
+  it('ask again where the server has undone a statement for a deadlock, a few times', async () => {
+    const { options } = await mariaDb.migrated();
+    const connections = await ControlConnections.open(options as MariaDbOptions, settings);
+    const victim = (times: number) => `begin not atomic
+      set @asked = coalesce(@asked, 0) + 1;
+      if @asked <= ${times} then signal sqlstate '40001' set mysql_errno = 1213; end if;
+      select @asked as asked;
+    end`;
+    const { rows } = await connections.query({ name: 'victim', sql: victim(3) }, []);
+    expect(Number(rows[0]?.['asked'])).toBe(4);
+    await expect(connections.query({ name: 'victim', sql: victim(1000) }, [])).rejects.toMatchObject({
+      code: 'storage-unavailable',
+      message: expect.stringMatching(/^typeOrmStorage: MariaDB did not answer `victim`/),
+    });
+    await connections.close();
+  });
+
   it('reach the primary alone when reads are replicated', async () => {
     const { host, port, username, database } = (await mariaDb.migrated()).options as never as Record<
       string,

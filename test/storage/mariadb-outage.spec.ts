@@ -35,8 +35,13 @@ describe('when MariaDB', () => {
     expect(await storage.complete(claim, Buffer.from('done'), HOUR_MS)).toBe('applied');
   }, 30_000);
 
-  it('stands still, stop ends all the same', async () => {
-    const storage = await mariaDb.storage({ dataSource: await mariaDb.migrated() });
+  it('stands still, stop ends all the same and leaves no socket open', async () => {
+    const dataSource = await mariaDb.migrated();
+    const before = openSockets();
+    const storage = await mariaDb.storage({ dataSource });
+    // Of its two connections one will be waiting for an answer, and one be idle.
+    await Promise.all([1, 2].map(() => storage.claim(newClaim().id, claimRequest())));
+    expect(openSockets()).toBe(before + 2);
     mariaDb.server.pause();
     try {
       const call = storage.claim(newClaim().id, claimRequest()).catch((error: unknown) => error);
@@ -45,6 +50,7 @@ describe('when MariaDB', () => {
       await storage.stop?.();
       expect(performance.now() - start).toBeLessThan(9000);
       expect(await call).toBeInstanceOf(StorageUnavailableError);
+      await eventually(() => expect(openSockets()).toBe(before));
     } finally {
       mariaDb.server.resume();
     }
@@ -87,3 +93,7 @@ describe('when MariaDB', () => {
     expect(await storage.claim(newClaim().id, claimRequest())).toMatchObject({ kind: 'claimed' });
   }, 30_000);
 });
+
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+}

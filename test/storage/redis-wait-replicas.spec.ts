@@ -54,7 +54,7 @@ describe.each([
   ): Promise<IdempotencyStorage> {
     const app: AppClient = await connect(port);
     opened.push(app);
-    const made = redisStorage({ client: app.client, waitReplicas } as RedisStorageOptions);
+    const made = redisStorage({ client: app.client, waitReplicas });
     await made.start?.();
     return made;
   }

@@ -1,3 +1,4 @@
+import { afterEach } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
@@ -8,9 +9,9 @@ process.stdout.write('held');
 process.stdin.once('end', () => { db.exec('commit'); db.close(); }).resume();`;
 
 const children = new Set<ChildProcess>();
-process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+afterEach(() => children.forEach((child) => child.kill('SIGKILL')));
 
-/** Another process has the file's write lock until `end` is called. */
+/** Another process has the file's write lock until `end` is called, at the latest until the test is over. */
 export async function holdSqliteLock(file: string): Promise<{ end(): Promise<void> }> {
   const child = spawn('node', ['-e', HOLDER, file], { stdio: ['pipe', 'pipe', 'inherit'] });
   children.add(child);
@@ -36,7 +37,7 @@ export function watchEventLoop(): { end(): number } {
     const now = performance.now();
     longestMs = Math.max(longestMs, now - last);
     last = now;
-  }, 1);
+  }, 1).unref();
   return {
     end() {
       clearInterval(timer);

@@ -1,5 +1,5 @@
 import { ApolloDriver } from '@nestjs/apollo';
-import { Controller, Injectable, Post, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Controller, type Type } from '@nestjs/common';
 import {
   Field,
   GraphQLModule,
@@ -24,7 +24,6 @@ import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websock
 import { describe, expect, it } from '@jest/globals';
 import {
   bodyKey,
-  headerKey,
   Idempotent,
   IdempotencyModule,
   IdempotentOp,
@@ -35,11 +34,7 @@ import {
   type IdempotentOptions,
 } from 'nestjs-idempotent';
 import { boot, mistakeOf, withControllers } from '../http/support/boot.js';
-
-const withProviders = (...providers: Type[]): ModuleMetadata => ({
-  imports: [IdempotencyModule.forRoot({ key: [headerKey('Idempotency-Key'), messageKey('id')] })],
-  providers,
-});
+import { withProviders } from './support/boot.js';
 
 /** A controller whose message handler has these decorators and options. */
 function consumer(
@@ -56,7 +51,8 @@ function consumer(
   return { imports: [IdempotencyModule.forRoot(module)], controllers: [Consumer] };
 }
 
-const patterned = MessagePattern('x') as MethodDecorator;
+const patterned: MethodDecorator = MessagePattern('x');
+const overTcp: MethodDecorator = MessagePattern('x', Transport.TCP);
 
 describe('an app does not boot with @Idempotent() on a message handler', () => {
   it.each([
@@ -77,7 +73,7 @@ describe('an app does not boot with @Idempotent() on a message handler', () => {
     ],
     [
       'over TCP whose key is in a header',
-      () => consumer(MessagePattern('x', Transport.TCP) as MethodDecorator),
+      () => consumer(overTcp),
       /its key is looked for in a header, and a message over TCP has none\. Add `key: messageKey\('id'\)`/,
     ],
     [
@@ -229,94 +225,5 @@ describe('an app does not boot with an operation that a method has not, in the p
     ['a resolver', () => withProviders(Resolvers)],
   ])('%s', async (_what, module) => {
     expect(await mistakeOf(module)).toMatch(/@IdempotentOp\(\) on \w+\.handle has no operation to give/);
-  });
-});
-
-describe('an app does not boot with two operations of one name:', () => {
-  const key = messageKey('id');
-
-  @Controller()
-  class Mailer {
-    @EventPattern<string>('orders.created')
-    @Idempotent({ key })
-    mail(@Payload() _data: unknown) {}
-  }
-  @Controller()
-  class Stock {
-    @EventPattern<string>('orders.created', Transport.TCP)
-    @Idempotent({ key })
-    reserve(@Payload() _data: unknown) {}
-  }
-  @Controller()
-  class Named {
-    @MessagePattern('x')
-    @Idempotent({ key, operation: 'tcp orders.created' })
-    handle(@Payload() _data: unknown) {}
-  }
-  @WebSocketGateway({ namespace: '/chat' })
-  class One {
-    @SubscribeMessage('say')
-    @Idempotent({ key })
-    say(@MessageBody() _data: unknown) {}
-  }
-  @WebSocketGateway({ namespace: 'chat' })
-  class Two {
-    @SubscribeMessage('say')
-    @Idempotent({ key })
-    tell(@MessageBody() _data: unknown) {}
-  }
-  @Injectable()
-  @WebSocketGateway({ namespace: 'other' })
-  class Other {
-    @SubscribeMessage('say')
-    @Idempotent({ key })
-    tell(@MessageBody() _data: unknown) {}
-  }
-  @Controller('orders')
-  class Orders {
-    @Post()
-    @Idempotent({ operation: 'create order' })
-    create() {}
-  }
-  @Controller()
-  class OrderMessages {
-    @MessagePattern('orders.create')
-    @Idempotent({ key, operation: 'create order' })
-    create(@Payload() _data: unknown) {}
-  }
-  @Controller()
-  class MoreOrderMessages {
-    @MessagePattern('orders.make')
-    @Idempotent({ key, operation: 'create order' })
-    create(@Payload() _data: unknown) {}
-  }
-
-  it.each([
-    [
-      'two consumers of one event',
-      () => withControllers(Mailer, Stock),
-      /Mailer\.mail and Stock\.reserve have the same `operation` 'tcp orders\.created'/,
-    ],
-    [
-      'a given one that is derived elsewhere',
-      () => withControllers(Mailer, Named),
-      /Named\.handle and Mailer\.mail have the same/,
-    ],
-    [
-      'two gateways in one place',
-      () => withProviders(One, Two),
-      /One\.say and Two\.tell have the same `operation` 'ws \/chat say'/,
-    ],
-    [
-      'two consumers that are given one name',
-      () => withControllers(OrderMessages, MoreOrderMessages),
-      /have the same `operation` 'create order'/,
-    ],
-  ])('%s', async (_what, module, sentence) => {
-    expect(await mistakeOf(module)).toMatch(sentence);
-  });
-
-  it('but does with gateways in two places, and with a route and a consumer that share their records', async () => {
-    await boot({ ...withProviders(One, Other), controllers: [Orders, OrderMessages] });
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Controller, Post } from '@nestjs/common';
+import { Controller, Injectable, Post, Scope } from '@nestjs/common';
 import { Int, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
@@ -119,5 +119,50 @@ describe('a method that is a route and a message handler', () => {
     expect((await send(web, '/orders', { body: message })).status).toBe(201);
     const counters = web.app.get(IdempotencyService).counters();
     expect([runs, counters.get('unprotected'), counters.get('claimed')]).toEqual([2, 1, undefined]);
+  });
+});
+
+describe('a handler whose class is made anew for each request', () => {
+  it.each(drivers)('is protected as any other, as a resolver ($name)', async (driver) => {
+    let runs = 0;
+    @Resolver()
+    @Injectable({ scope: Scope.REQUEST })
+    class Scoped {
+      @Query(() => Int)
+      count() {
+        return runs;
+      }
+      @Mutation(() => Int)
+      @Idempotent()
+      run() {
+        return ++runs;
+      }
+    }
+    const app = await startGraphql(driver, { providers: [Scoped] });
+
+    const answers = [
+      await ask(app, 'mutation { a: run b: run }', { key: 'k' }),
+      await ask(app, 'mutation { a: run b: run }', { key: 'k' }),
+    ];
+
+    expect(answers.map(({ data }) => data)).toEqual([
+      { a: 1, b: 2 },
+      { a: 1, b: 2 },
+    ]);
+  });
+
+  it('is protected as any other, as a consumer', async () => {
+    let runs = 0;
+    @Controller({ scope: Scope.REQUEST })
+    class Scoped {
+      @MessagePattern('x')
+      @Idempotent({ key })
+      handle(@Payload() _data: unknown) {
+        return ++runs;
+      }
+    }
+    const app = await startTcp({ controllers: [Scoped] });
+
+    expect([await app.send('x', message), await app.send('x', message)]).toEqual([1, 1]);
   });
 });

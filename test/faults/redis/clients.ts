@@ -15,17 +15,18 @@ export interface ClientSpec {
 
 export interface ConnectedClient {
   readonly client: RedisClientOptions['client'];
-  close(): void;
+  close(): Promise<void>;
 }
 
-/** A client as an application would make it: defaults, but for what its documentation asks for. */
+/** A client as an application would make it: defaults, but for what docs/storages.md asks for. */
 export async function connectClient({ kind, library, ports }: ClientSpec): Promise<ConnectedClient> {
   const addresses = ports.map((port) => ({ host: '127.0.0.1', port }));
   if (library === 'ioredis') {
-    const client =
-      kind === 'cluster' ? new Cluster(addresses) : new Redis({ sentinels: addresses, name: PRIMARY_NAME });
+    // Without the detector it stays with a primary that stands still, whomever the sentinels have promoted meanwhile.
+    const behindSentinels = { sentinels: addresses, name: PRIMARY_NAME, failoverDetector: true };
+    const client = kind === 'cluster' ? new Cluster(addresses) : new Redis(behindSentinels);
     client.on('error', () => {});
-    return { client, close: () => client.disconnect() };
+    return { client, close: async () => client.disconnect() };
   }
   const client =
     kind === 'cluster'
@@ -33,5 +34,5 @@ export async function connectClient({ kind, library, ports }: ClientSpec): Promi
       : createSentinel({ name: PRIMARY_NAME, sentinelRootNodes: addresses });
   client.on('error', () => {});
   await client.connect();
-  return { client, close: () => client.destroy() };
+  return { client, close: async () => client.destroy() };
 }

@@ -53,7 +53,9 @@ const enveloped = around((next, context) =>
 @Catch(ConflictException)
 class Reshaping implements ExceptionFilter {
   catch(error: ConflictException, host: ArgumentsHost): void {
-    const response = host.switchToHttp().getResponse<{ status(code: number): { send(body: unknown): void } }>();
+    const response = host
+      .switchToHttp()
+      .getResponse<{ status(code: number): { send(body: unknown): void } }>();
     response.status(error.getStatus()).send({ reshaped: error.getResponse() });
   }
 }
@@ -87,7 +89,7 @@ class Late {
 
   @Post('again/:how')
   @UseInterceptors(limited)
-  @Idempotent({ record: ({ phase, status }) => (phase === 'returned' || (status ?? 500) < 500 ? 'keep' : 'release') })
+  @Idempotent()
   again(@Body() body: { outcome: string }) {
     return work(() => {
       if (body.outcome === '503') throw new HttpException('Try again', 503);
@@ -130,7 +132,9 @@ class Late {
   @UseInterceptors(limited)
   @Idempotent({ lease: '300ms', maxRun: '600ms', storageTimeout: '100ms' })
   never(@IdempotentOp() op: IdempotentOperation): Observable<unknown> {
-    return op.attempt > 1 ? of({ attempt: op.attempt }) : defer(() => from(work(() => NEVER))).pipe(concatMap((n) => n));
+    return op.attempt > 1
+      ? of({ attempt: op.attempt })
+      : defer(() => from(work(() => NEVER))).pipe(concatMap((n) => n));
   }
 
   @Post('answering')
@@ -152,7 +156,8 @@ describe.each(platforms)('what a handler comes to after an early answer, on %s',
     runs = 0;
   });
 
-  const launch = (options: IdempotencyModuleOptions = {}) => start(platform, { controllers: [Late], options });
+  const launch = (options: IdempotencyModuleOptions = {}) =>
+    start(platform, { controllers: [Late], options });
 
   /** The answer that a retry gets once the handler has settled. */
   async function afterTheRun(app: RunningApp, path: string, body: object = {}): Promise<Received> {
@@ -167,7 +172,10 @@ describe.each(platforms)('what a handler comes to after an early answer, on %s',
   async function answeredEarly(app: RunningApp, path: string, body: object = {}): Promise<void> {
     const early = await send(app, path, { key: 'k', body, headers: { 'X-Impatient': 'yes' } });
     expect(early.status).toBe(408);
-    expect([early.headers.get('idempotency-expires'), early.headers.get('idempotent-replayed')]).toEqual([null, null]);
+    expect([early.headers.get('idempotency-expires'), early.headers.get('idempotent-replayed')]).toEqual([
+      null,
+      null,
+    ]);
     expectProblem(await send(app, path, { key: 'k', body }), 409, 'key-in-progress');
     gate.open();
   }
@@ -177,7 +185,10 @@ describe.each(platforms)('what a handler comes to after an early answer, on %s',
     await answeredEarly(app, '/late/status');
     const first = await afterTheRun(app, '/late/status');
 
-    expect({ status: first.status, json: first.json }).toEqual({ status: 202, json: { data: { charged: true } } });
+    expect({ status: first.status, json: first.json }).toEqual({
+      status: 202,
+      json: { data: { charged: true } },
+    });
     expect([first.headers.get('x-declared'), first.headers.get('x-enveloped')]).toEqual(['yes', 'yes']);
     const again = await send(app, '/late/status', { key: 'k', body: {} });
     expectReplayOf(first, again);
@@ -195,15 +206,18 @@ describe.each(platforms)('what a handler comes to after an early answer, on %s',
     expect(runs).toBe(1);
   });
 
-  it.each(['503', '429', 'unexpected'])('is released when it is %s: a retry runs the handler again', async (outcome) => {
-    const app = await launch();
-    await answeredEarly(app, `/late/again/x`, { outcome });
-    await eventually(async () => {
-      await send(app, '/late/again/x', { key: 'k', body: { outcome } });
-      expect(runs).toBeGreaterThan(1);
-    });
-    expectProblem(await send(app, '/late/again/x', { key: 'k', body: { other: 1 } }), 422, 'key-reused');
-  });
+  it.each(['503', '429', 'unexpected'])(
+    'is released when it is %s: a retry runs the handler again',
+    async (outcome) => {
+      const app = await launch();
+      await answeredEarly(app, `/late/again/x`, { outcome });
+      await eventually(async () => {
+        await send(app, '/late/again/x', { key: 'k', body: { outcome } });
+        expect(runs).toBeGreaterThan(1);
+      });
+      expectProblem(await send(app, '/late/again/x', { key: 'k', body: { other: 1 } }), 422, 'key-reused');
+    },
+  );
 
   it('is sent by one of two retries that come at once, and the other gets the same or is told to wait', async () => {
     const app = await launch();
@@ -212,11 +226,14 @@ describe.each(platforms)('what a handler comes to after an early answer, on %s',
       const found = await Promise.all(
         Array.from({ length: 5 }, () => send(app, '/late/status', { key: 'k', body: {} })),
       );
-      const bodies = found.filter(({ status }) => status !== 409).map(({ status, text }) => `${status} ${text}`);
+      const bodies = found
+        .filter(({ status }) => status !== 409)
+        .map(({ status, text }) => `${status} ${text}`);
       expect(bodies.length).toBeGreaterThan(0);
       expect(new Set(bodies)).toEqual(new Set(['202 {"data":{"charged":true}}']));
-      expect(found.filter(({ status, headers }) => status === 202 && !headers.has('idempotent-replayed')).length)
-        .toBeLessThanOrEqual(1);
+      expect(
+        found.filter(({ status, headers }) => status === 202 && !headers.has('idempotent-replayed')).length,
+      ).toBeLessThanOrEqual(1);
     });
     expect(runs).toBe(1);
   });
@@ -233,7 +250,31 @@ describe.each(platforms)('what a handler comes to after an early answer, on %s',
     expect([unrecorded.status, unrecorded.headers.get('idempotency-status')]).toEqual([202, 'unrecorded']);
     storage.heal();
     const again = await afterTheRun(app, '/late/status');
-    expect({ status: again.status, json: again.json }).toEqual({ status: 202, json: { data: { charged: true } } });
+    expect({ status: again.status, json: again.json }).toEqual({
+      status: 202,
+      json: { data: { charged: true } },
+    });
+    expect(runs).toBe(1);
+  });
+
+  it('is kept as soon as the storage is back, when that is away while the handler settles', async () => {
+    const storage = faultyStorage(memoryStorage());
+    const app = await launch({ storage, storageTimeout: '100ms' });
+    storage.rejectNext('saveStep', Infinity);
+    await answeredEarly(app, '/late/status');
+    await eventually(() => {
+      const [first, ...more] = storage.calls('saveStep').filter(({ outcome }) => outcome === 'rejected');
+      expect(first).toBeDefined();
+      // More than fit into the storage's time.
+      expect(more.length).toBeGreaterThan(4);
+    });
+    storage.heal();
+
+    const first = await afterTheRun(app, '/late/status');
+    expect({ status: first.status, json: first.json }).toEqual({
+      status: 202,
+      json: { data: { charged: true } },
+    });
     expect(runs).toBe(1);
   });
 

@@ -71,7 +71,7 @@ async function converse({ url }: RunningApp, ...requests: readonly string[]): Pr
 
 function answersIn(wire: string): Answer[] {
   const answers: Answer[] = [];
-  for (let rest = wire; rest !== ''; ) {
+  for (let rest = wire; rest !== '';) {
     const end = rest.indexOf('\r\n\r\n');
     const head = rest.slice(0, end);
     const [, version = '', status = ''] = /^HTTP\/(\S+) (\d+)/.exec(head) ?? [];
@@ -88,7 +88,10 @@ function bodyIn(head: string, status: number, rest: string): [body: string, leng
   if (length !== undefined) return [rest.slice(0, Number(length)), Number(length)];
   if (!/transfer-encoding: chunked/i.test(head)) return [rest, rest.length];
   const end = /0\r\n(?:.+\r\n)*\r\n/.exec(rest) ?? ['', ''];
-  const chunks = rest.slice(0, rest.indexOf(end[0])).split('\r\n').filter((_, index) => index % 2 === 1);
+  const chunks = rest
+    .slice(0, rest.indexOf(end[0]))
+    .split('\r\n')
+    .filter((_, index) => index % 2 === 1);
   return [chunks.join(''), rest.indexOf(end[0]) + end[0].length];
 }
 
@@ -204,6 +207,8 @@ describe.each(platforms)('one connection on %s', (platform) => {
     socket.end(post('/orders/stream', 'half', '', LAST));
     await once(socket, 'close');
 
-    expect(answersIn(Buffer.concat(chunks).toString('latin1'))).toMatchObject([{ status: 201, body: 'one two' }]);
+    expect(answersIn(Buffer.concat(chunks).toString('latin1'))).toMatchObject([
+      { status: 201, body: 'one two' },
+    ]);
   });
 });

@@ -32,7 +32,7 @@ export async function startResponsesApp(options: AppOptions): Promise<ResponsesA
   const module = {
     imports: [
       IdempotencyModule.forRoot({
-        namespace: `responses-${setting.title.replace(/[^A-Za-z0-9]+/g, "-")}`,
+        namespace: `responses-${setting.title.replace(/[^A-Za-z0-9]+/g, '-')}`,
         storage,
         // Without a key a route answers as if it were not protected: what the first answer is compared with.
         required: false,

@@ -16,8 +16,7 @@ export class Findings {
   /** Of a storage that another spec tries it is for that one to say when a kind does not hold. */
   mark(kind: Kind, setting: Setting, storageName: StorageName): '✓' | '✗' | '–' {
     if (!isKnown(kind, setting)) return '–';
-    const holds =
-      !this.tried.includes(storageName) || this.held.has(placeOf(kind, setting, storageName));
+    const holds = !this.tried.includes(storageName) || this.held.has(placeOf(kind, setting, storageName));
     return holds ? '✓' : '✗';
   }
 }

@@ -38,7 +38,10 @@ export async function boot(module: ModuleMetadata, adapter?: AbstractHttpAdapter
 }
 
 /** The sentence with which an app refuses to boot. */
-export async function mistakeOf(module: () => ModuleMetadata, adapter?: AbstractHttpAdapter): Promise<string> {
+export async function mistakeOf(
+  module: () => ModuleMetadata,
+  adapter?: AbstractHttpAdapter,
+): Promise<string> {
   let error: unknown;
   try {
     await boot(module(), adapter);

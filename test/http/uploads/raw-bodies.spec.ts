@@ -1,8 +1,5 @@
-import type { INestApplication } from '@nestjs/common';
-import type { NestExpressApplication } from '@nestjs/platform-express';
 import { describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { gzipSync } from 'node:zlib';
 import { platforms } from '../support/apps.js';
 import { expectProblem, expectReplayOf } from '../support/requests.js';
 import { bodyApps, leaveUnread, rawParser } from './support/body-app.js';

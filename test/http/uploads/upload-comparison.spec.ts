@@ -4,15 +4,7 @@ import { bodyKey } from 'nestjs-idempotent';
 import { createHash } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { expectProblem, expectReplayOf, send } from '../support/requests.js';
-import {
-  folder,
-  keyValues,
-  label,
-  parsersOfAnything,
-  parsersOfFields,
-  parsersOfSome,
-  plainParsers,
-} from './support/parsers.js';
+import { folder, label, parsersOfAnything, plainParsers } from './support/parsers.js';
 import { file, title, twoApps } from './support/two-apps.js';
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,9 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
-import type { NestInterceptor } from '@nestjs/common';
-import { bodyKey } from 'nestjs-idempotent';
-import { createHash } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
-import { expectProblem, expectReplayOf, send } from '../support/requests.js';
+import { rmSync } from 'node:fs';
+import { expectProblem, expectReplayOf } from '../support/requests.js';
 import {
   folder,
   keyValues,
@@ -11,13 +8,11 @@ import {
   parsersOfAnything,
   parsersOfFields,
   parsersOfSome,
-  plainParsers,
 } from './support/parsers.js';
 import { file, title, twoApps } from './support/two-apps.js';
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('base64');
 const labelled = <P extends Parameters<typeof label>[0]>(parsers: readonly P[]) =>
   parsers.map((parser) => [label(parser), parser] as const);
 

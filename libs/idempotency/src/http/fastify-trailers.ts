@@ -53,7 +53,8 @@ export class FastifyTrailers {
   /** Those of a recorded answer, in the place of those that were made for one that is thrown away. */
   replace(recorded: HeaderList): void {
     for (const name of this.makers.keys()) this.own.removeTrailer(name);
-    for (const [name, value] of recorded) this.own.trailer(name, (_reply, _payload, done) => done(null, value));
+    for (const [name, value] of recorded)
+      this.own.trailer(name, (_reply, _payload, done) => done(null, value));
   }
 
   /** Made once, whoever asks. */

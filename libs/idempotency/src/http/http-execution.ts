@@ -1,34 +1,20 @@
 import { Deferred } from '../core/bounded.js';
 import type { StoredResult } from '../core/result.js';
-import type { Clock, Timers } from '../core/ports.js';
-import type { Run } from '../core/run.js';
+import { Conclusion } from './conclusion.js';
+import type { ExecutionTerms } from './execution-terms.js';
 import { encodeLateOutcome, LATE_STEP, type HandlerError, type HandlerValue } from './late-outcome.js';
 import { responseToResult, type HeaderList, type Resource } from './recorded-response.js';
-import { defaultRecordPolicy, isFinalStatus, type RecordDecision, type RecordPolicy } from './retention.js';
+import { defaultRecordPolicy, isFinalStatus, type RecordDecision } from './retention.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 
 /** Where the handler is. Nothing is ever decided from an exception's class. */
 export type Phase = 'not begun' | 'running' | 'returned' | 'threw';
 
-export interface ExecutionTerms {
-  readonly run: Run;
-  readonly ttlMs: number;
-  readonly record: RecordPolicy;
-  readonly keepsHeader: (name: string) => boolean;
-  readonly maxResponseBytes: number;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  /** Whether the code that runs now was called by the handler. */
-  readonly insideHandler: () => boolean;
-  /** The handler sends its response by itself (`@Res()`), so a value alone cannot be sent in its place. */
-  readonly answersItself: boolean;
-  /** What an error that no filter will ever see would have been answered with; undefined for unexpected ones. */
-  readonly describeError: (error: unknown) => HandlerError | undefined;
-  readonly onFailure: (error: unknown) => void;
-}
-
 /** How long a settled handler whose client is gone may be silent before its response has ended: then nobody will end it. */
 const ORPHAN_GRACE_MS = 1000;
+/** Between tries to keep an outcome for the retry: about half a minute in all, if each of them takes its time. */
+const FIRST_PAUSE_MS = 100;
+const LAST_PAUSE_MS = 6400;
 /** How long an answer that the handler has ended by itself is held for what the handler does after it. */
 const WORKS_ON_GRACE_MS = 1000;
 
@@ -40,14 +26,12 @@ export class HttpExecution implements ResponseJudge {
   private chain: 'pending' | 'value' | 'error' | 'torn down' = 'pending';
   private returnedValue: HandlerValue = {};
   private error: unknown;
-  private concluded = false;
+  private readonly conclusion = new Conclusion();
   private answered = false;
   private closed = false;
   /** The handler has ended the response by itself: that answer is its outcome, whatever the handler does after it. */
   private handlerAnswered = false;
   private progressing = false;
-  private readonly afterwards: (() => void)[] = [];
-  private readonly waiting: (() => void)[] = [];
   private forgetWhenReleased = false;
   private settled = new Deferred<void>();
   private readonly responseAwaited = new Deferred<void>();
@@ -58,7 +42,7 @@ export class HttpExecution implements ResponseJudge {
 
   /** The handler is about to run. `false`: the key was given back while pipes or interceptors were still at work. */
   begin(): boolean {
-    if (this.concluded) return false;
+    if (this.conclusion.reached) return false;
     // An interceptor may run the handler again after it threw.
     if (this.phase !== 'not begun') this.settled = new Deferred();
     this.phase = 'running';
@@ -104,20 +88,16 @@ export class HttpExecution implements ResponseJudge {
 
   /** Whether an answer is still being made, although nobody will get it: who makes it must not give up. */
   get answersNobody(): boolean {
-    return this.closed && !this.concluded;
+    return this.closed && !this.conclusion.reached;
   }
 
   /** Calls `fn` when the outcome is decided. */
   whenConcluded(fn: () => void): void {
-    if (this.concluded) fn();
-    else this.afterwards.push(fn);
+    this.conclusion.whenReached(fn);
   }
 
   whenLetGo(fn: () => void): void {
-    const { signal } = this.terms.run;
-    signal.addEventListener('abort', fn);
-    this.waiting.push(fn);
-    this.whenConcluded(() => signal.removeEventListener('abort', fn));
+    this.conclusion.whenLetGo(fn, this.terms.run.signal);
   }
 
   progressed(): void {
@@ -137,7 +117,7 @@ export class HttpExecution implements ResponseJudge {
 
   async ended(head: ResponseHead, body: Buffer): Promise<Verdict> {
     this.answered = true;
-    if (this.concluded) return SEND;
+    if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     if (this.phase === 'running') await this.handlerWorksOn();
     const { keepsHeader } = this.terms;
@@ -149,14 +129,9 @@ export class HttpExecution implements ResponseJudge {
 
   async tooLarge(head: ResponseHead): Promise<Verdict> {
     this.answered = true;
-    if (this.concluded) return SEND;
+    if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     return this.conclude(head, () => this.bodyless(head.status));
-  }
-
-  private decided(): void {
-    this.concluded = true;
-    for (const fn of this.afterwards.splice(0)) fn();
   }
 
   private async handlerWorksOn(): Promise<void> {
@@ -185,7 +160,7 @@ export class HttpExecution implements ResponseJudge {
   }
 
   private async conclude(head: ResponseHead, result: () => StoredResult): Promise<Verdict> {
-    this.decided();
+    this.conclusion.reach();
     if (this.decide(head.status) === 'release') {
       const forget = this.phase === 'not begun' || this.forgetWhenReleased;
       const released = await this.terms.run.release({ forget });
@@ -240,7 +215,7 @@ export class HttpExecution implements ResponseJudge {
 
   /** A client that is gone and an answer that nobody will finish: the outcome is kept without it. */
   private checkOrphan(): void {
-    if (!this.closed || this.answered || this.concluded) return;
+    if (!this.closed || this.answered || this.conclusion.reached) return;
     if (this.chain === 'torn down') void this.concludeWithoutResponse();
     else if (this.chain !== 'pending') this.giveGrace();
   }
@@ -256,10 +231,10 @@ export class HttpExecution implements ResponseJudge {
 
   /** Waits for the handler and keeps what it came to, for the first retry to send. Never rejects. */
   private async concludeWithoutResponse(): Promise<void> {
-    if (this.concluded) return;
+    if (this.conclusion.reached) return;
     try {
       await this.keepOutcome();
-      for (const fn of this.waiting.splice(0)) fn();
+      this.conclusion.letGo();
     } catch (error) {
       this.terms.onFailure(error);
       await this.complete(() => this.bodyless(undefined), undefined);
@@ -268,13 +243,13 @@ export class HttpExecution implements ResponseJudge {
 
   private async keepOutcome(): Promise<void> {
     if (this.phase === 'not begun') {
-      this.decided();
+      this.conclusion.reach();
       await this.terms.run.release({ forget: true });
       return;
     }
     await this.settled.promise;
-    if (this.concluded) return;
-    this.decided();
+    if (this.conclusion.reached) return;
+    this.conclusion.reach();
     const { run } = this.terms;
     const described = this.phase === 'threw' ? this.describeError() : undefined;
     if (this.decide(described?.status) === 'release' || (this.phase === 'threw' && described === undefined)) {
@@ -300,11 +275,16 @@ export class HttpExecution implements ResponseJudge {
       described ? { phase: 'threw', ...described } : { phase: 'returned', ...this.returnedValue },
     );
     if (bytes === undefined) return false;
-    try {
-      return (await this.terms.run.saveStep(LATE_STEP, bytes)) === 'applied';
-    } catch (error) {
-      this.terms.onFailure(error);
-      return false;
+    const { run, timers, onFailure } = this.terms;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
+      try {
+        return (await run.saveStep(LATE_STEP, bytes)) === 'applied';
+      } catch (error) {
+        onFailure(error);
+        // Nobody waits for it, and without it the outcome is lost: a storage that is away for a moment may come back.
+        if (run.signal.aborted || pauseMs > LAST_PAUSE_MS) return false;
+      }
+      await new Promise<void>((resolve) => void timers.set(pauseMs, resolve));
     }
   }
 }

@@ -5,7 +5,8 @@ import { HeldBody } from './held-body.js';
 import { isHttp2, RawResponse, type Method, type ResponseMethods } from './raw-response.js';
 import type { Framing, HeaderList, HeaderValue, RecordedResponse } from './recorded-response.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
-import { pretendSent, stopPretending, type SentState } from './sent-state.js';
+import { headersSent, pretendSent, stopPretending, type SentState } from './sent-state.js';
+import { WaitingWriters } from './waiting-writers.js';
 
 type WriteCallback = (error?: Error | null) => void;
 type Listener = (...args: unknown[]) => void;
@@ -28,8 +29,7 @@ export class RawResponseTap implements SentState {
   private mode: Mode = 'holding';
   private readonly held = new HeldBody();
   private deafAfter = false;
-  private writerWaits = false;
-  private readonly drainListeners: Listener[] = [];
+  private readonly writers = new WaitingWriters();
   private readonly trailers: (readonly [string, HeaderValue])[] = [];
   private readonly raw: RawResponse;
   private readonly departure: Departure;
@@ -51,7 +51,7 @@ export class RawResponseTap implements SentState {
       setHeader: this.unlessCommitted(setHeader),
       appendHeader: this.unlessCommitted(appendHeader),
       removeHeader: this.unlessCommitted(removeHeader),
-      addTrailers: this.addTrailers as Method,
+      addTrailers: this.addTrailers,
       destroy: this.destroy as Method,
       on: this.on as Method,
       addListener: this.on as Method,
@@ -137,8 +137,8 @@ export class RawResponseTap implements SentState {
     this.judge.progressed?.();
     if (this.mode === 'holding' && this.held.bytes > this.judge.limit) void this.overflow();
     // Past the limit the writer has to wait for the judge, or the held bytes would grow without end.
-    this.writerWaits = this.held.bytes > this.judge.limit;
-    return !this.writerWaits;
+    this.writers.wait = this.held.bytes > this.judge.limit;
+    return !this.writers.wait;
   };
 
   private readonly end = (
@@ -187,8 +187,7 @@ export class RawResponseTap implements SentState {
   private readonly on = (event: string | symbol, listener: Listener): ServerResponse => {
     this.tell(event);
     if (event === 'drain' && (this.mode === 'holding' || this.mode === 'judging')) {
-      // Whoever is below us (compression) would keep it for a stream of its own, and that one never was full.
-      this.drainListeners.push(listener);
+      this.writers.add(listener);
       return this.response;
     }
     return this.raw.call('on', event, listener) as ServerResponse;
@@ -235,10 +234,11 @@ export class RawResponseTap implements SentState {
         if (deafAfter) this.mode = 'deaf';
       } else {
         this.deafAfter = deafAfter;
-        this.goOnWriting();
+        this.writers.goOn(this.raw, this.raw.call('write', this.held.take()) as boolean);
       }
     });
-    if (nobodyHears) this.departure.tell(...(this.ended ? (['finish', 'close'] as const) : (['close'] as const)));
+    if (nobodyHears)
+      this.departure.tell(...(this.ended ? (['finish', 'close'] as const) : (['close'] as const)));
   }
 
   private head(framing: Framing): ResponseHead {
@@ -248,14 +248,6 @@ export class RawResponseTap implements SentState {
       ...(trailers.length === 0 ? {} : { trailers }),
       ...(past ? { past } : {}),
     };
-  }
-
-  private goOnWriting(): void {
-    const { raw, drainListeners } = this;
-    const hasRoom = raw.call('write', this.held.take()) as boolean;
-    for (const listener of drainListeners) raw.call('on', 'drain', listener);
-    // Otherwise the drain of whoever is full now wakes them.
-    if (hasRoom && this.writerWaits) for (const listener of drainListeners) listener.call(this.response);
   }
 
   /** A judge that fails must not leave the client without an answer. */
@@ -288,9 +280,4 @@ export class RawResponseTap implements SentState {
   private isDeaf(): boolean {
     return this.mode === 'deaf' || this.mode === 'suspended';
   }
-}
-
-function headersSent(verb: 'set' | 'write'): Error {
-  const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
-  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' });
 }

@@ -18,7 +18,9 @@ const response: RecordedResponse = {
   ],
   removed: ['x-powered-by'],
   body: Buffer.from([0, 255, 10]),
+  trailers: [['X-Sum', 'ff']],
   framing: 'pieces',
+  past: true,
   resource: { type: 'order', id: '1' },
 };
 
@@ -33,6 +35,8 @@ describe('a recorded response', () => {
       ...plain,
       reason: undefined,
       removed: [],
+      trailers: [],
+      past: false,
       resource: undefined,
     });
   });
@@ -48,6 +52,8 @@ describe('a recorded response', () => {
     ['headers', [['a', null]]],
     ['headers', [[1, 'a']]],
     ['headers', [['a', [1]]]],
+    ['trailers', [['a', 1, 2]]],
+    ['trailers', 'none'],
     ['removed', 'a'],
     ['removed', [1]],
     ['framing', undefined],

@@ -36,3 +36,9 @@ export function stopPretending(response: ServerResponse): void {
   delete (response as { headersSent?: boolean }).headersSent;
   delete (response as { writableEnded?: boolean }).writableEnded;
 }
+
+/** What node throws to those who come too late. */
+export function headersSent(verb: 'set' | 'write'): Error {
+  const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
+  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' });
+}

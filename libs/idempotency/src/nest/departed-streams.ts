@@ -12,7 +12,7 @@ export type Departed = Pick<HttpExecution, 'answersNobody' | 'whenConcluded'>;
 export function keepReadable(value: unknown, execution: Departed): void {
   if (!(value instanceof StreamableFile)) return;
   const stream = value.getStream();
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on the stream
+
   const { destroy } = stream;
   stream.destroy = function (this: Readable, error?: Error | null): Readable {
     const isOver = error instanceof Error || stream.readableEnded || !execution.answersNobody;

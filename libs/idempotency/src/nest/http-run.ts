@@ -7,6 +7,7 @@ import { keepReadable, type Departed } from './departed-streams.js';
 import { inside, sendInItsPlace, tapResponse, type Answer, type Exchange } from './exchange.js';
 import { describeError, errorAgain } from './http-errors.js';
 import { RunningOperation, type OperationFacts } from './idempotent-operation.js';
+import { NotBegun, recover } from './recover.js';
 import { runningExecution } from './running-execution.js';
 import { settle, shown } from './settle.js';
 import { guarded } from './user-callbacks.js';
@@ -97,29 +98,6 @@ function lateOutcome({ runtime, operation }: Exchange, run: Run): LateOutcome | 
     void run.release({ forget: true });
     runtime.publish({ type: 'record-unreadable', id: run.id, operation, error });
     throw runtime.problems.recordUnreadable(error);
-  }
-}
-
-/** Asks the user's `recover` what an earlier run came to. */
-async function recover(exchange: Exchange, operation: RunningOperation): Promise<unknown> {
-  const { recover: ask, onAbandoned } = exchange.plan.options;
-  if (ask === undefined) return undefined;
-  let earlier: unknown;
-  try {
-    earlier = await ask(operation, exchange.context);
-  } catch (error) {
-    throw new NotBegun(error);
-  }
-  if (earlier === undefined && onAbandoned === 'refuse') {
-    throw new NotBegun(exchange.runtime.problems.outcomeUnknown());
-  }
-  return earlier;
-}
-
-/** An error before the handler could begin: nothing has happened, and the record stays as it was found. */
-class NotBegun extends Error {
-  constructor(override readonly cause: unknown) {
-    super('the handler did not begin');
   }
 }
 

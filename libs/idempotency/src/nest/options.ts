@@ -57,7 +57,8 @@ export interface OperationOptions {
 
   /**
    * What makes two requests the same: members of the body to `{ include }` or `{ exclude }`, a function whose answer is
-   * compared, or `false` for no comparison at all.
+   * compared, or `false` for no comparison at all. Of an upload they are fields; its files (name, media type, SHA-256) are
+   * compared in any case, except those of an excluded field.
    *
    * @default method, path, sorted query and canonical body
    */

@@ -5,6 +5,8 @@ import type { HandlerValue } from '../../http/late-outcome.js';
 export type Held =
   /** One emission or none: the outcome, before anybody has seen it. */
   | { readonly kind: 'settled'; readonly value: HandlerValue }
+  /** It failed before it was a stream. */
+  | { readonly kind: 'failed'; readonly error: unknown }
   /** Several: they are passed on as they come. */
   | { readonly kind: 'stream'; readonly stream: Observable<unknown>; readonly stop: () => void };
 
@@ -25,8 +27,6 @@ export interface StreamTerms {
 /**
  * Listens to an Observable at once, so that nobody who leaves tears it down before its first emission is an outcome. That one is
  * held back until it is known whether it is the only one.
- *
- * Rejects with the error of an Observable that fails before it is a stream.
  */
 export function hold(source: Observable<unknown>, terms: StreamTerms): Promise<Held> {
   return new HeldStream(terms).listenTo(source);
@@ -47,7 +47,7 @@ class HeldStream {
   constructor(private readonly terms: StreamTerms) {}
 
   listenTo(source: Observable<unknown>): Promise<Held> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const observer = {
         next: (value: unknown) => {
           this.emitted(value);
@@ -55,7 +55,7 @@ class HeldStream {
         },
         error: (error: unknown) => {
           if (this.count > 1) void this.end({ kind: 'failed', error }, (to) => to.error(error));
-          else reject(error);
+          else resolve({ kind: 'failed', error });
         },
         complete: () => {
           const end: StreamEnd = this.fits

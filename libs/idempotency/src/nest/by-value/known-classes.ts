@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import type { KnownClasses } from '../../core/carried-value-format.js';
+import { optionalPackage } from '../contexts/optional-package.js';
 import type { DecoratedMethod } from '../decorated-methods.js';
 import type { Transport } from '../transports.js';
 
@@ -27,7 +28,8 @@ export class ApplicationClasses implements KnownClasses {
   /** @param methods every decorated method of the application */
   async learn(methods: readonly DecoratedMethod[], transports: ReadonlySet<Transport>): Promise<void> {
     if (transports.has('graphql')) {
-      this.register = (await import('@nestjs/graphql')).TypeMetadataStorage;
+      const graphql = await optionalPackage('@nestjs/graphql', () => import('@nestjs/graphql'));
+      this.register = graphql.TypeMetadataStorage;
     }
     for (const { metatype, name } of methods) {
       const { prototype } = metatype as unknown as Class;

@@ -1,4 +1,5 @@
 import { concatMap, dematerialize, finalize, isObservable, materialize, type Observable } from 'rxjs';
+import { NotBegun } from '../recover.js';
 import { settle, shown } from '../settle.js';
 import { hold, type Held, type StreamEnd } from './held-stream.js';
 import type { ValueRecord } from './value-record.js';
@@ -13,13 +14,6 @@ export interface ValueExecutionTerms {
   readonly fits: (emission: unknown) => boolean;
   /** Runs the handler, or answers in its place. */
   readonly run: (handler: () => unknown) => Promise<unknown>;
-}
-
-/** An error before the handler could begin: nothing has happened, and the record stays as it was found. */
-export class NotBegun extends Error {
-  constructor(override readonly cause: unknown) {
-    super('the handler did not begin');
-  }
 }
 
 /**
@@ -85,6 +79,7 @@ export class ValueExecution {
     }
     const held = await hold(result, { fits, onEnd: (end) => this.streamEnded(end) });
     if (held.kind === 'settled') return this.returned(held.value);
+    if (held.kind === 'failed') throw held.error;
     this.held = held;
     // Nobody is there to listen, and it may never end: whatever it has done is done.
     if (this.chainOver) held.stop();

@@ -20,12 +20,13 @@ export function keyPlacesOf({ payload, payloadName, headers }: ValueRequest): Ke
 }
 
 /** Whether something is still on its way (an upload), so that nobody can tell what is asked for. */
-export function holdsPromise(value: unknown, depth = 0): boolean {
-  if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return false;
-  if (types.isPromise(value)) return true;
-  if (ArrayBuffer.isView(value)) return false;
-  return Object.values(value).some((item) => holdsPromise(item, depth + 1));
+export function holdsPromise(value: unknown): boolean {
+  const seen = new Set<unknown>([value]);
+  // A set that grows while it is walked: deep values need no stack, and circles end.
+  for (const item of seen) {
+    if (typeof item !== 'object' || item === null || ArrayBuffer.isView(item)) continue;
+    if (types.isPromise(item)) return true;
+    for (const member of Object.values(item)) seen.add(member);
+  }
+  return false;
 }
-
-/** Deeper payloads are refused when they are written as canonical JSON. */
-const MAX_DEPTH = 500;

@@ -2,10 +2,11 @@ import { carryValue } from '../../core/carried-value.js';
 import type { Run } from '../../core/run.js';
 import { inside, type Answer } from '../exchange.js';
 import { RunningOperation } from '../idempotent-operation.js';
+import { recover } from '../recover.js';
 import { guarded } from '../user-callbacks.js';
 import { Acknowledgement } from './acknowledgement.js';
 import type { ValueExchange } from './value-exchange.js';
-import { NotBegun, ValueExecution } from './value-execution.js';
+import { ValueExecution } from './value-execution.js';
 import { ValueRecord } from './value-record.js';
 
 /** Runs the handler and records what it came to. */
@@ -50,20 +51,4 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
   });
   const answer = inside(exchange, operation, execution.handle);
   return (next) => execution.watch(answer(next));
-}
-
-/** Asks the user's `recover` what an earlier run came to. */
-async function recover(exchange: ValueExchange, operation: RunningOperation): Promise<unknown> {
-  const { recover: ask, onAbandoned } = exchange.plan.options;
-  if (ask === undefined) return undefined;
-  let earlier: unknown;
-  try {
-    earlier = await ask(operation, exchange.context);
-  } catch (error) {
-    throw new NotBegun(error);
-  }
-  if (earlier === undefined && onAbandoned === 'refuse') {
-    throw new NotBegun(exchange.runtime.problems.outcomeUnknown());
-  }
-  return earlier;
 }

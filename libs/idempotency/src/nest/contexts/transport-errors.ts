@@ -3,6 +3,7 @@ import { RecordUnreadableError } from '../../core/errors.js';
 import { ownRefusalOf } from '../../http/own-refusal.js';
 import { IdempotencyException } from '../problems.js';
 import type { Transport } from '../transports.js';
+import { optionalPackage } from './optional-package.js';
 
 /** A thrown error that is final, as it is recorded. */
 export type RecordedError =
@@ -25,9 +26,17 @@ export class TransportErrors {
   private graphql: FieldError | undefined;
 
   async load(transports: ReadonlySet<Transport>): Promise<void> {
-    if (transports.has('rpc')) this.rpc = (await import('@nestjs/microservices')).RpcException;
-    if (transports.has('ws')) this.ws = (await import('@nestjs/websockets')).WsException;
-    if (transports.has('graphql')) this.graphql = (await import('graphql')).GraphQLError as FieldError;
+    if (transports.has('rpc')) {
+      const name = '@nestjs/microservices';
+      this.rpc = (await optionalPackage(name, () => import('@nestjs/microservices'))).RpcException;
+    }
+    if (transports.has('ws')) {
+      const name = '@nestjs/websockets';
+      this.ws = (await optionalPackage(name, () => import('@nestjs/websockets'))).WsException;
+    }
+    if (transports.has('graphql')) {
+      this.graphql = (await optionalPackage('graphql', () => import('graphql'))).GraphQLError as FieldError;
+    }
   }
 
   /** A refusal of ours as the clients of a transport know refusals; any other error as it is. */

@@ -16,6 +16,8 @@ export interface IoredisOptions {
   readonly stringNumbers?: boolean;
   readonly enableAutoPipelining?: boolean;
   readonly commandTimeout?: number;
+  readonly sentinels?: readonly unknown[] | null;
+  readonly failoverDetector?: boolean;
 }
 
 export interface IoredisPipeline {
@@ -34,7 +36,7 @@ export function fromIoredis(client: IoredisClient): RedisClient & HandedInClient
         ? (command) => send(client, command).then(withNumbers)
         : (command) => send(client, command),
     connectionId: () => streamOf(client),
-    warnings: () => tooHasty(options),
+    warnings: () => [...tooHasty(options), ...deafToSentinels(options)],
     // ioredis adds it to the keys of every command, and to no pattern.
     keyPrefix: { stored: options.keyPrefix ?? '', sent: '' },
   };
@@ -46,6 +48,15 @@ export function tooHasty({ commandTimeout }: IoredisOptions): readonly string[] 
   return [
     `redisStorage: the \`client\` handed in has \`commandTimeout: ${commandTimeout}\`, which gives up answers that are on their way: ` +
       'a claim that Redis has granted may then block its key until its lease is over. Leave it out: `storageTimeout` bounds every call.',
+  ];
+}
+
+/** A primary that stands still keeps its connections, so only the sentinels could tell of the next one. */
+function deafToSentinels({ sentinels, failoverDetector }: IoredisOptions): readonly string[] {
+  if (!sentinels?.length || failoverDetector === true) return [];
+  return [
+    'redisStorage: the `client` handed in follows its sentinels only when its connection ends. When the primary stands still, every ' +
+      'operation is refused until it goes on, whomever the sentinels have promoted. Make the client with `failoverDetector: true`.',
   ];
 }
 

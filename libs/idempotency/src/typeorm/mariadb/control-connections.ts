@@ -14,6 +14,7 @@ interface PoolConnection {
   once(event: 'end' | 'error', listener: () => void): unknown;
   release(): void;
   destroy(): void;
+  readonly stream?: { destroy(): void };
 }
 
 /** What we call of TypeORM's driver: unlike a query runner it lets a broken connection be thrown away. */
@@ -41,8 +42,6 @@ export interface ControlSettings {
 
 /** A server that has not even said so by now is not there: the connection is thrown away. */
 const ANSWER_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 1000;
-/** How long closing waits for a server that does not say goodbye. */
-const GOODBYE_MS = 500;
 const RETRIES = 5;
 /** Bytes travel as text, where a statement is not prepared. */
 const HEX_DIGITS = 2;
@@ -108,11 +107,9 @@ export class ControlConnections {
   async close(): Promise<void> {
     // No question outlasts its own time limit.
     await Promise.allSettled(this.running);
-    const closed = this.dataSource.destroy();
-    // To a server that stands still one would say goodbye for ever.
-    const given = new Promise<void>((resolve) => setTimeout(resolve, GOODBYE_MS).unref());
-    await Promise.race([closed, given]);
-    for (const connection of this.settled) connection.destroy();
+    await this.dataSource.destroy();
+    // The server has been told goodbye. One that stands still would keep the sockets open, and by them this process.
+    for (const connection of this.settled) cutOff(connection);
   }
 
   /** Sent all the same, it would break the connection, and often without an answer that says why. */
@@ -162,7 +159,7 @@ export class ControlConnections {
       if (HARMLESS.includes(numberOf(error))) connection.release();
       else {
         this.settled.delete(connection);
-        connection.destroy();
+        cutOff(connection);
       }
       throw error;
     }
@@ -182,6 +179,12 @@ export class ControlConnections {
       throw error;
     }) as Promise<PoolConnection>;
   }
+}
+
+/** Its own `destroy` takes it out of the pool, and then waits for the server to close the socket. */
+function cutOff(connection: PoolConnection): void {
+  connection.destroy();
+  connection.stream?.destroy();
 }
 
 function within(ms: number, call: (callback: Callback) => void): Promise<unknown> {

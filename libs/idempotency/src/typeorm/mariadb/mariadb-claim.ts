@@ -12,7 +12,7 @@ const CLAIMABLE = `(${OVER} or (r.state = 0 and r.attempt > 0 and r.fingerprint 
     and (r.owner is null or ${AGAIN} or (take_over and r.lease_until <= moment))))`;
 
 /**
- * Purpose: asks to run. Reads alone when the answer is not `won`. Waits for no lock on an existing row.
+ * Purpose: asks to run. Reads alone when the answer is not `won`. Waits for no lock on an existing row, and a second at most for one that is being inserted.
  * ? id, ? fingerprint, ? owner token, ? lease in ms, ? keeping time in ms, ? take over an expired lease
  * Returns one row: `won` 1 with attempt, previous (0 none, 1 released, 2 expired) and steps; `won` 0 with the record as
  * it is, where `claimable` 1 says that somebody else has it locked or has just changed it: ask again.

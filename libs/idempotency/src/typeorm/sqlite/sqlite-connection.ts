@@ -99,7 +99,7 @@ export class SqliteConnection {
     // What better-sqlite3 starts with, NORMAL, may lose the last commits when the power fails.
     client.pragma('synchronous = full', { simple: true });
     // From here on nobody waits inside of SQLite, which would hold up the whole process.
-    client.pragma('busy_timeout = 2000', { simple: true });
+    client.pragma('busy_timeout = 0', { simple: true });
   }
 
   private readonly run: Run = (sql, values) => {
