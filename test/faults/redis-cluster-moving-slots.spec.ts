@@ -25,6 +25,8 @@ it('two processes on a Redis Cluster run every key once and give one answer for 
   let [moves, records] = [0, 0];
   const result = await underLoad({
     client: { kind: 'cluster', ports: cluster.nodes.map(({ port }) => port) },
+    // Long enough that only a call that went astray takes longer.
+    options: { storageTimeout: '10s' },
     keys: keysInSlots(SLOTS, KEYS),
     async faults(load) {
       for (; load.isRunning; moves += 1) {

@@ -22,8 +22,8 @@ export interface ConnectedClient {
 export async function connectClient({ kind, library, ports }: ClientSpec): Promise<ConnectedClient> {
   const addresses = ports.map((port) => ({ host: '127.0.0.1', port }));
   if (library === 'ioredis') {
-    // Without the detector it stays with a primary that stands still, whomever the sentinels have promoted meanwhile.
-    const behindSentinels = { sentinels: addresses, name: PRIMARY_NAME, failoverDetector: true };
+    // Without it, it stays with a primary that stands still, whomever the sentinels have promoted meanwhile.
+    const behindSentinels = { sentinels: addresses, name: PRIMARY_NAME, socketTimeout: 2_000 };
     const client = kind === 'cluster' ? new Cluster(addresses) : new Redis(behindSentinels);
     client.on('error', () => {});
     return { client, close: async () => client.disconnect() };

@@ -51,7 +51,12 @@ export class Load {
 
   /** Resolves when so many keys have been begun since the start. */
   async begun(keys: number): Promise<void> {
-    while (this.sent.length < keys) await sleep(5);
+    for (const deadline = Date.now() + PATIENCE_MS; this.sent.length < keys; await sleep(5)) {
+      if (Date.now() < deadline) continue;
+      throw new Error(
+        `The clients have come no further than ${this.sent.length} keys, not ${keys}: ${this.tally().summary}`,
+      );
+    }
   }
 
   get keysBegun(): number {

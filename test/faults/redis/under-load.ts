@@ -8,6 +8,8 @@ export interface LoadRun {
   readonly client: Pick<ClientSpec, 'kind' | 'ports'>;
   /** Options of `redisStorage` beside the client. */
   readonly storage?: object;
+  /** Options of the module. */
+  readonly options?: object;
   readonly keys?: Iterable<string>;
   /** What happens meanwhile. */
   readonly faults: (load: Load) => Promise<void>;
@@ -22,10 +24,11 @@ export interface LoadResult extends Tally {
 export async function underLoad({
   client,
   storage = {},
+  options = {},
   keys = anyKeys(),
   faults,
 }: LoadRun): Promise<LoadResult> {
-  const apps = await startEffectsApps(client, storage);
+  const apps = await startEffectsApps(client, storage, options);
   const load = new Load({ ...apps, keys });
   try {
     await faults(load);

@@ -43,8 +43,6 @@ the tests show.
 const LIMITS = `## Where the promise ends
 
 - \`Set-Cookie\`, CORS and rate-limit headers, \`Date\` and hop-by-hop headers belong to one exchange: a replay has its own.
-- Trailers go out with the first answer alone.
-- A handler that fails because its client is gone (\`await pipeline(file, res)\` does) has thrown, so a retry runs it again.
 - What a handler does to the response after something else has answered (a header, a status, an answer of its own) is lost.
   Its value is not: a retry gets it, unless JSON would not bring it back as it was.
 - An answer that a handler with \`@Res()\` has ended is its outcome, whatever the handler does after it, and also when it

@@ -7,12 +7,12 @@ const warningsOf = (options: RedisOptions) =>
 const behindSentinels = { name: 'main', sentinels: [{ host: '127.0.0.1', port: 1 }] };
 
 describe('a client of ioredis', () => {
-  it('behind Sentinels is warned of when it does not hear of a failover from them', () => {
-    expect(warningsOf(behindSentinels)).toEqual([expect.stringContaining('`failoverDetector: true`')]);
-    expect(warningsOf({ ...behindSentinels, failoverDetector: true })).toEqual([]);
+  it('behind Sentinels is warned of when it would stay with a primary that stands still', () => {
+    expect(warningsOf(behindSentinels)).toEqual([expect.stringContaining('`socketTimeout: 5000`')]);
+    expect(warningsOf({ ...behindSentinels, socketTimeout: 5_000 })).toEqual([]);
   });
 
-  it('of a single server needs no detector', () => {
+  it('of a single server needs no such timeout', () => {
     expect(warningsOf({})).toEqual([]);
   });
 });

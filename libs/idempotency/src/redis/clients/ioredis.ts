@@ -17,7 +17,7 @@ export interface IoredisOptions {
   readonly enableAutoPipelining?: boolean;
   readonly commandTimeout?: number;
   readonly sentinels?: readonly unknown[] | null;
-  readonly failoverDetector?: boolean;
+  readonly socketTimeout?: number;
 }
 
 export interface IoredisPipeline {
@@ -51,12 +51,15 @@ export function tooHasty({ commandTimeout }: IoredisOptions): readonly string[] 
   ];
 }
 
-/** A primary that stands still keeps its connections, so only the sentinels could tell of the next one. */
-function deafToSentinels({ sentinels, failoverDetector }: IoredisOptions): readonly string[] {
-  if (!sentinels?.length || failoverDetector === true) return [];
+/**
+ * A primary that stands still keeps its connections. `failoverDetector` is no mend: a message from the sentinels while it
+ * connects ends the client for good.
+ */
+function deafToSentinels({ sentinels, socketTimeout }: IoredisOptions): readonly string[] {
+  if (!sentinels?.length || socketTimeout !== undefined) return [];
   return [
     'redisStorage: the `client` handed in follows its sentinels only when its connection ends. When the primary stands still, every ' +
-      'operation is refused until it goes on, whomever the sentinels have promoted. Make the client with `failoverDetector: true`.',
+      'operation is refused until it goes on, whomever the sentinels have promoted. Make the client with `socketTimeout: 5000` (milliseconds).',
   ];
 }
 
