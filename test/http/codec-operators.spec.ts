@@ -6,6 +6,7 @@ import {
   Idempotent,
   IdempotencyService,
   memoryStorage,
+  type Codec,
   type IdempotencyStorage,
 } from 'nestjs-idempotent';
 import { start } from './support/apps.js';
@@ -69,6 +70,28 @@ describe('an operator of an app with codecs', () => {
     expect(await codeOf(service.run(job('k'), () => 'never'))).toBe('record-unreadable');
     expect(await service.forget(id)).toBe(true);
     expect((await service.run(job('k'), () => 'again')).replayed).toBe(false);
+  });
+
+  it('sees a record as unreadable after `storageTimeout` while its codec hangs, and as it is when that answers', async () => {
+    const storage = memoryStorage();
+    let decode: () => Promise<Uint8Array> = () => Promise.reject(new Error('never asked'));
+    const kms: Codec = {
+      name: 'kms',
+      encode: (bytes) => {
+        decode = () => Promise.resolve(bytes);
+        return Buffer.concat([Buffer.from([0x01]), bytes]);
+      },
+      decode: () => decode(),
+    };
+    const service = await startService({ storage, codec: kms, storageTimeout: '100ms' });
+    await service.run(job('k'), () => 'done');
+    const id = service.recordId(job('k'));
+    const answers = decode;
+
+    decode = () => new Promise(() => {});
+    expect(await service.inspect(id)).toMatchObject({ state: 'completed', result: 'unreadable' });
+    decode = answers;
+    expect(await service.inspect(id)).toMatchObject({ state: 'completed', result: 'value' });
   });
 
   it('decides with the codec of the operation, and the decision is replayed', async () => {

@@ -1,5 +1,13 @@
-import { Controller, Post, Req, Res, type INestApplication } from '@nestjs/common';
-import { from, map } from 'rxjs';
+import {
+  Controller,
+  Post,
+  Req,
+  Res,
+  UseInterceptors,
+  type INestApplication,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { from, map, timeout } from 'rxjs';
 import { describe, expect, it } from '@jest/globals';
 import { Idempotent, IdempotencyService, memoryStorage, type IdempotencyEvent } from 'nestjs-idempotent';
 import { faultyStorage, Gate } from 'nestjs-idempotent/testing';
@@ -263,4 +271,34 @@ describe.each(platforms)('nothing is left behind on %s', (platform) => {
       expect(runs).toBe(1);
     },
   );
+
+  it('when the app closes while a late outcome cannot be saved: it is tried a few times more, and then no more', async () => {
+    const timers = watchTimers();
+    const storage = faultyStorage(memoryStorage());
+    storage.rejectNext('saveStep', Infinity);
+    const gate = new Gate();
+    @Controller('orders')
+    class Orders {
+      @Post()
+      @UseInterceptors({ intercept: (_context, next) => next.handle().pipe(timeout(20)) } as NestInterceptor)
+      @Idempotent()
+      async create() {
+        await gate.pass();
+        return { id: 'order-1' };
+      }
+    }
+    const app = await start(platform, { controllers: [Orders], options: { storage } });
+    expect((await send(app, '/orders', { key: 'k', body })).status).toBe(500);
+    gate.open();
+    await eventually(() => expect(storage.calls('saveStep')).not.toHaveLength(0));
+
+    await app.close();
+    const tried = storage.calls('saveStep').length;
+
+    await eventually(() => expect(storage.calls('complete')).not.toHaveLength(0));
+    // Eight tries at most, of one call each, and the one that was under way.
+    expect(storage.calls('saveStep').length - tried).toBeLessThanOrEqual(9);
+    await eventually(() => expect(timers.pending()).toBe(0));
+    timers.stop();
+  });
 });

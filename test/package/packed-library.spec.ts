@@ -207,7 +207,9 @@ export class Orders { @Idempotent('24h') create(): string { return 'x'; } }
     for (const file of readdirSync(join(library, 'src'), { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.ts') || file.endsWith('.spec.ts')) continue;
       const source = readFileSync(join(library, 'src', file), 'utf8');
-      for (const [, name = ''] of source.matchAll(/^(?:import|export)\b[^'";]*from '([^'.][^']*)'/gm)) {
+      // As a statement, or when it is needed.
+      const found = source.matchAll(/(?:^(?:import|export)\b[^'";]*from |\bimport\()'([^'.][^']*)'/gm);
+      for (const [, name = ''] of found) {
         if (!name.startsWith('node:'))
           imported.add(
             name

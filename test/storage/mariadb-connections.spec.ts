@@ -206,6 +206,47 @@ describe("the storage's own connections to MariaDB", () => {
     await connections.close();
   });
 
+  it('prepare each statement once per connection, however many calls there are', async () => {
+    const user = 'preparing';
+    const storage = await mariaDb.storage({ dataSource: await migratedFor(user), preparedStatements: true });
+    const prepared = () =>
+      mariaDb.server.asRoot(async (root) => {
+        const [rows] = await root.query(`show global status like 'Prepared_stmt_count'`);
+        return Number((rows as { Value: string }[])[0]?.Value);
+      });
+    const round = async () => {
+      const { id, request, claim } = newClaim();
+      await storage.claim(id, request);
+      await storage.saveStep(claim, id, Buffer.from(id));
+      await storage.renew([{ claim, leaseMs: HOUR_MS }]);
+      await storage.complete(claim, Buffer.from(id), HOUR_MS);
+      await storage.get(id);
+    };
+    await Promise.all(Array.from({ length: 20 }, round));
+    const before = await prepared();
+    await Promise.all(Array.from({ length: 200 }, round));
+    expect(before).toBeGreaterThan(0);
+    expect(await prepared()).toBe(before);
+  });
+
+  it('say what is wrong where the server prepares no more statements, and work when it does again', async () => {
+    const dataSource = await mariaDb.migrated();
+    const storage = await mariaDb.storage({ dataSource });
+    const limit = (most: number) =>
+      mariaDb.server.asRoot((root) => root.query(`set global max_prepared_stmt_count = ${most}`));
+    await limit(0);
+    try {
+      await expect(mariaDb.storage({ dataSource, preparedStatements: true })).rejects.toThrow(
+        /max_prepared_stmt_count/,
+      );
+      expect(await storage.claim(newClaim().id, claimRequest())).toMatchObject({ kind: 'claimed' });
+    } finally {
+      await limit(16_382);
+    }
+    const preparing = await mariaDb.storage({ dataSource, preparedStatements: true });
+    expect(await preparing.claim(newClaim().id, claimRequest())).toMatchObject({ kind: 'claimed' });
+  });
+
   it('reach the primary alone when reads are replicated', async () => {
     const { host, port, username, database } = (await mariaDb.migrated()).options as never as Record<
       string,

@@ -1,11 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
-import { useMariaDb } from '../support/mariadb-fixture.js';
+import { ControlConnections } from '../../libs/idempotency/src/typeorm/mariadb/control-connections.js';
+import {
+  MOST_WAITING,
+  type MariaDbOptions,
+} from '../../libs/idempotency/src/typeorm/mariadb/control-options.js';
+import { storageOver, useMariaDb } from '../support/mariadb-fixture.js';
 import { claimRequest, eventually, newClaim } from '../support/postgres-fixture.js';
 
 const HOUR_MS = 3_600_000;
+const settings = { size: 2, preparedStatements: false };
 const mariaDb = useMariaDb();
 
 describe('when MariaDB', () => {
@@ -34,6 +41,63 @@ describe('when MariaDB', () => {
     );
     expect(await storage.complete(claim, Buffer.from('done'), HOUR_MS)).toBe('applied');
   }, 30_000);
+
+  it('stands still, it has no waiter for every call of a long outage: beyond a bound they are refused at once', async () => {
+    const dataSource = await mariaDb.migrated();
+    const connections = await ControlConnections.open(dataSource.options as MariaDbOptions, settings);
+    const ask = () => connections.query({ name: 'ask', sql: 'select 1 as one' }, []);
+    await ask();
+    mariaDb.server.pause();
+    try {
+      const start = performance.now();
+      const refused: number[] = [];
+      const calls = Array.from({ length: MOST_WAITING + 100 }, () =>
+        ask().catch((error: unknown) => {
+          refused.push(performance.now() - start);
+          throw error;
+        }),
+      );
+      const outcomes = Promise.allSettled(calls);
+      await eventually(() => expect(refused.length).toBeGreaterThanOrEqual(90));
+      expect(refused.length).toBeLessThanOrEqual(100);
+      expect(Math.max(...refused)).toBeLessThan(4000);
+      for (const call of await outcomes)
+        expect(call).toMatchObject({ reason: { code: 'storage-unavailable' } });
+    } finally {
+      mariaDb.server.resume();
+    }
+    await eventually(async () => expect((await ask()).rows).toHaveLength(1));
+    await connections.close();
+  }, 30_000);
+
+  it('ends the connection after a claim has changed the row, the same claim asks again and has it', async () => {
+    const dataSource = await mariaDb.migrated();
+    const user = 'cut_off';
+    await dataSource.query(`create user ${user}`);
+    await dataSource.query(`grant all on *.* to ${user}`);
+    const theirs = { options: { ...dataSource.options, username: user } } as DataSource;
+    const slow = await storageOver(theirs, 'MariaDB', (name, sql) =>
+      name === 'claim' ? sql.replace('if changed > 0 then', 'do sleep(1); $&') : sql,
+    );
+    await slow.start?.();
+    const storage = await mariaDb.storage({ dataSource });
+    try {
+      const { id, request, claim } = newClaim();
+      const cut = expect(slow.claim(id, request)).rejects.toBeInstanceOf(StorageUnavailableError);
+      await eventually(async () => expect(await storage.get(id)).toMatchObject({ attempt: 1 }));
+      await mariaDb.server.asRoot((root) => root.query(`kill hard user ${user}`));
+      await cut;
+      expect(await storage.claim(id, claimRequest())).toMatchObject({ kind: 'in_progress' });
+      expect(await storage.claim(id, request)).toMatchObject({
+        kind: 'claimed',
+        attempt: 1,
+        previous: 'none',
+      });
+      expect(await storage.complete(claim, Buffer.from('done'), HOUR_MS)).toBe('applied');
+    } finally {
+      await slow.stop?.();
+    }
+  });
 
   it('stands still, stop ends all the same and leaves no socket open', async () => {
     const dataSource = await mariaDb.migrated();

@@ -79,6 +79,7 @@ describe.each([
         '--sysdate-is-now',
         '--innodb-snapshot-isolation=ON',
         '--innodb-rollback-on-timeout',
+        '--div-precision-increment=0',
         '--init-connect=set autocommit = 0, sql_safe_updates = 1',
       ],
     ],

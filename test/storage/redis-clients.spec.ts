@@ -119,6 +119,13 @@ describe('redisStorage refuses at once', () => {
     ['a url of something else', { url: 'https://localhost' }, '`url` is not the address of a Redis'],
     ['a url that is none', { url: 'localhost:6379' }, '`url` is not the address of a Redis'],
     ['an empty url', { url: '' }, '`url` is not the address of a Redis'],
+    [
+      'a client for Sentinel that does not lead to its primary',
+      {
+        client: { isOpen: true, isReady: true, sendCommand: () => undefined, getMasterNode: () => undefined },
+      },
+      'has no `_execute` that leads to their primary',
+    ],
     ['something else as client', { client: new Map() }, '`client` is not a client that can be used'],
   ];
 

@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import type { ClusterOptions } from 'ioredis';
 import { clusterSlot } from '../../libs/idempotency/src/redis/cluster-slot.js';
 import { redisStorage } from '../../libs/idempotency/src/redis/index.js';
 import { REDIS_SCRIPTS } from '../../libs/idempotency/src/redis/scripts/index.js';
 import type { IdempotencyStorage } from '../../libs/idempotency/src/core/idempotency-storage.js';
 import { ioredisCluster, nodeRedisCluster, type AppClient } from '../support/redis-clients.js';
 import { idsFound, useCluster } from '../support/redis-cluster-fixture.js';
-import { claimRequest, listeningHost, newClaim } from '../support/redis-fixture.js';
+import { expectBytesKept, expectPrefixed } from '../support/redis-expectations.js';
+import { claimRequest, eventually, listeningHost, newClaim } from '../support/redis-fixture.js';
 import type { RedisNode } from '../support/redis-node.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
@@ -149,4 +151,58 @@ describe.each([
       await Promise.all(proxies.map((proxy) => proxy.close()));
     }
   }, 30_000);
+});
+
+describe.each<{ client: string; connect: (keyPrefix: string) => Promise<AppClient> }>([
+  {
+    client: 'of node-redis',
+    connect: (keyPrefix) => nodeRedisCluster(redis.cluster, { keyPrefix }),
+  },
+  { client: 'of ioredis', connect: (keyPrefix) => ioredisCluster(redis.cluster, { keyPrefix }) },
+  {
+    client: 'of ioredis whose nodes have it',
+    connect: (keyPrefix) =>
+      ioredisCluster(redis.cluster, { redisOptions: { keyPrefix } } satisfies ClusterOptions),
+  },
+])('a cluster client $client with a `keyPrefix`', ({ connect }) => {
+  let app: AppClient;
+  beforeEach(() => redis.onAll('FLUSHALL'));
+  afterEach(() => app.close());
+
+  const keys = async () =>
+    (await Promise.all(redis.cluster.masters.map((node) => node.command('KEYS', '*')))).flat().map(String);
+
+  // Between braces it decides alone where a key lies.
+  it.each(['app[1]:', '{app}:'])('has %j before every key, and finds each where it is', async (keyPrefix) => {
+    app = await connect(keyPrefix);
+    await expectBytesKept(app.client);
+    await expectPrefixed(app.client, keyPrefix, keys);
+  });
+
+  it('follows a slot that has moved', async () => {
+    app = await connect('app:');
+    const storage = redisStorage({ client: app.client });
+    await storage.start?.();
+    const { id, request } = newClaim();
+    await storage.claim(id, request);
+    const slot = clusterSlot(`app:${id}`);
+    const { from, to } = await redis.endsOf(slot);
+    await redis.cluster.moveSlot(slot, from, to);
+    await redis.onAll('CONFIG', 'RESETSTAT');
+    for (let time = 0; time < 5; time += 1) {
+      await expect(storage.claim(id, claimRequest())).resolves.toMatchObject({ kind: 'in_progress' });
+    }
+    // Sent on once, and straight there as soon as the client has looked where the slot is now.
+    const sentOn = () =>
+      from
+        .command('INFO', 'errorstats')
+        .then((stats) => /errorstat_MOVED:count=(\d+)/.exec(String(stats))?.[1]);
+    const before = await eventually(async () => {
+      const earlier = await sentOn();
+      await storage.claim(id, claimRequest());
+      expect(await sentOn()).toBe(earlier);
+      return earlier;
+    });
+    expect(Number(before)).toBeGreaterThan(0);
+  });
 });

@@ -122,6 +122,52 @@ describe('an ioredis client handed in', () => {
     await expect(storage.claim(newClaim().id, claimRequest())).resolves.toMatchObject({ kind: 'claimed' });
   });
 
+  it('in a transaction of the application gives no answer that could be taken for one', async () => {
+    const client = await connected();
+    const storage = redisStorage({ client });
+    await storage.start?.();
+    const { id, request, claim } = newClaim();
+    await storage.claim(id, request);
+    await client.multi({ pipeline: false });
+    const calls = await Promise.allSettled([
+      storage.claim(newClaim().id, claimRequest()),
+      storage.complete(claim, Buffer.from('done'), HOUR_MS),
+      storage.renew([{ claim, leaseMs: HOUR_MS }]),
+      storage.get(id),
+      storage.forget(id),
+    ]);
+    await client.discard();
+    for (const call of calls) {
+      expect(call).toMatchObject({
+        reason: { message: expect.stringContaining('transaction of the application (MULTI)') },
+      });
+      expect(call).toMatchObject({ reason: { code: 'storage-unavailable' } });
+    }
+    await expect(storage.complete(claim, Buffer.from('done'), HOUR_MS)).resolves.toBe('applied');
+  });
+
+  it.each([{}, { enableAutoPipelining: true }])(
+    'sends a claim again whose answer was lost with the connection, and it is the same claim (%j)',
+    async (options) => {
+      const proxy = await startTcpProxy(redis.server.port);
+      try {
+        const storage = redisStorage({ client: await connected(options, proxy.port) });
+        await storage.start?.();
+        const { id, request, claim } = newClaim();
+        proxy.holdReplies();
+        const claimed = storage.claim(id, request);
+        await eventually(async () => expect(await redis.admin.exists(id)).toBe(1));
+        proxy.pointTo(redis.server.port);
+        proxy.releaseReplies();
+        expect(await claimed).toMatchObject({ kind: 'claimed', attempt: 1, previous: 'none' });
+        expect(proxy.count(REDIS_SCRIPTS.claim.sha1)).toBe(2);
+        await expect(storage.complete(claim, Buffer.from('done'), HOUR_MS)).resolves.toBe('applied');
+      } finally {
+        await proxy.close();
+      }
+    },
+  );
+
   it('that gives up late answers is warned of', async () => {
     const host = listeningHost();
     await redisStorage({ client: await connected({ commandTimeout: 5_000 }) }).start?.(host);

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll } from '@jest/globals';
-import { ioredisSentinel, nodeRedisSentinel } from '../support/redis-clients.js';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { ioredisSentinel, nodeRedisSentinel, type AppClient } from '../support/redis-clients.js';
+import { expectBytesKept, expectPrefixed } from '../support/redis-expectations.js';
 import { redisHarness } from '../support/redis-harness.js';
 import { RedisSentinel } from '../support/redis-sentinel.js';
 import { describeContract } from './contract-column.js';
@@ -16,3 +17,22 @@ describeContract('Sentinel, node-redis', () =>
   redisHarness(() => nodeRedisSentinel(group), { waitReplicas }),
 );
 describeContract('Sentinel, ioredis', () => redisHarness(() => ioredisSentinel(group), { waitReplicas }));
+
+describe.each<{ library: string; connect: (keyPrefix: string) => Promise<AppClient> }>([
+  { library: 'node-redis', connect: (keyPrefix) => nodeRedisSentinel(group, { keyPrefix }) },
+  { library: 'ioredis', connect: (keyPrefix) => ioredisSentinel(group, { keyPrefix }) },
+])('a Sentinel client of $library with a `keyPrefix`', ({ connect }) => {
+  it('has it before every key', async () => {
+    const primary = await group.primary();
+    await primary.command('FLUSHALL');
+    const { client, close } = await connect('app[1]:');
+    try {
+      await expectBytesKept(client);
+      await expectPrefixed(client, 'app[1]:', async () =>
+        ((await primary.command('KEYS', '*')) as unknown[]).map(String),
+      );
+    } finally {
+      await close();
+    }
+  });
+});

@@ -19,7 +19,7 @@ import { startTcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR_MS = 3_600_000;
 const RESULT = Buffer.from('done');
-const LONG = { replicas: 1, timeout: '5s' };
+const LONG = { replicas: 1, timeout: '2s' };
 const HASTY = { replicas: 1, timeout: '50ms' };
 
 let group: RedisReplicated;
@@ -202,6 +202,23 @@ describe('waitReplicas', () => {
     ]);
   });
 
+  it('that has the longest timeout and no replica is warned of at start, and refuses in time', async () => {
+    const host = listeningHost();
+    const storage = redisStorage({ url: group.primary.url, waitReplicas: { replicas: 2, timeout: '2s' } });
+    await storage.start?.(host);
+    try {
+      expect(host.warnings).toEqual([expect.stringContaining('1 answered within 2000 ms')]);
+      const calls = Array.from({ length: 3 }, () => storage.claim(newClaim().id, claimRequest()));
+      for (const call of await Promise.allSettled(calls)) {
+        expect(call).toMatchObject({
+          reason: { message: expect.stringContaining('but 1 did within 2000 ms') },
+        });
+      }
+    } finally {
+      await storage.stop?.();
+    }
+  }, 20_000);
+
   it('with a client that does not tell when its connection was made anew, as an early node-redis 5, fails at start', async () => {
     const { client, close } = await nodeRedisClient(group.primary.url);
     opened.push({ client, close });
@@ -225,9 +242,11 @@ describe('waitReplicas', () => {
   it.each([
     [0, '`waitReplicas` is 0'],
     [1.5, '`waitReplicas` is 1.5'],
-    ['1', '`waitReplicas` is 1'],
+    ['1', "`waitReplicas` is '1'"],
     [{ replicas: -1 }, '`waitReplicas` is -1'],
     [{ replicas: 1, timeout: 250 }, '`waitReplicas.timeout` is 250 seconds'],
+    [{ replicas: 1, timeout: '2001ms' }, '`waitReplicas.timeout` is 2001ms, and all calls of this process'],
+    [{ replicas: 1, timeout: 3 }, 'Give 2s at most.'],
     [{ replicas: 1, timeout: '0ms' }, "`waitReplicas.timeout` is '0ms'"],
   ])('refuses %j at once', (waitReplicas, message) => {
     const make = () => redisStorage({ url: 'redis://localhost', waitReplicas } as RedisStorageOptions);

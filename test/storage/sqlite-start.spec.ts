@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 import { InvalidOptionsError } from '../../libs/idempotency/src/core/errors.js';
 import {
@@ -20,6 +22,19 @@ class Order {
 
   @Column('text')
   sku!: string;
+}
+
+/** Exit codes of processes that migrate the file when all of them are ready. */
+async function migratedTogether(file: string, count: number): Promise<readonly unknown[]> {
+  const processes = Array.from({ length: count }, () =>
+    fork('./test/support/sqlite-migrate-process.ts', [file], {
+      execArgv: ['--disable-warning=ExperimentalWarning', '--import', './test/support/ts-hooks.mjs'],
+    }),
+  );
+  await Promise.all(processes.map((one) => once(one, 'message')));
+  const exits = processes.map((one) => once(one, 'exit'));
+  for (const one of processes) one.send('go');
+  return (await Promise.all(exits)).map(([code]) => code as unknown);
 }
 
 const refusal = async (options: TypeOrmStorageOptions, host = listeningHost()): Promise<string> => {
@@ -160,6 +175,15 @@ describe('the table on SQLite', () => {
     const { upQueries } = await both.driver.createSchemaBuilder().log();
     expect(upQueries.map(({ query }) => query)).toEqual([]);
   });
+
+  it('is made once by processes that migrate at the same moment, also the very first time', async () => {
+    const file = sqlite.path();
+    expect(await migratedTogether(file, 3)).toEqual([0, 0, 0]);
+    const dataSource = await sqlite.empty({ database: file });
+    const storage = await sqlite.storage({ dataSource });
+    const { id, request } = newClaim();
+    expect(await storage.claim(id, request)).toMatchObject({ kind: 'claimed' });
+  }, 120_000);
 
   it('refuses rows that make no sense, from the migration and from the entity', async () => {
     for (const dataSource of [

@@ -182,6 +182,8 @@ describe('an option of typeOrmStorage that cannot be meant is refused', () => {
     [{ purgeEvery: '10' }, /`purgeEvery` is '10'/],
     [{ purgeEvery: 86_400_000 }, /`purgeEvery` is 86400000 seconds/],
     [{ tableName: 'x' } as TypeOrmStorageOptions, /no option `tableName`.*`table`/],
+    [{ dataSource: { type: 'postgres' } as unknown as DataSource }, /`dataSource` is not a DataSource/],
+    [{ dataSource: null as unknown as DataSource }, /`dataSource` is not a DataSource/],
   ])('%j', (options, sentence) => {
     expect(() => typeOrmStorage(options)).toThrow(sentence);
     expect(() => typeOrmStorage(options)).toThrow(InvalidOptionsError);

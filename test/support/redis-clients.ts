@@ -5,6 +5,7 @@ import {
   createSentinel,
   type RedisClientOptions,
   type RedisClusterOptions,
+  type RedisSentinelOptions,
 } from 'redis';
 import type { HandedInRedis } from '../../libs/idempotency/src/redis/index.js';
 import type { RedisCluster } from './redis-cluster.js';
@@ -47,8 +48,11 @@ export async function ioredisCluster(
   );
 }
 
-export async function nodeRedisSentinel({ addresses }: RedisSentinel) {
-  const client = createSentinel({ name: PRIMARY_NAME, sentinelRootNodes: addresses });
+export async function nodeRedisSentinel(
+  { addresses }: RedisSentinel,
+  options: Partial<RedisSentinelOptions> = {},
+) {
+  const client = createSentinel({ name: PRIMARY_NAME, sentinelRootNodes: addresses, ...options });
   client.on('error', () => {});
   await client.connect();
   return { client, close: () => client.destroy() };

@@ -1,4 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Field, Int, Mutation, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { Idempotent } from 'nestjs-idempotent';
+import { Gate } from 'nestjs-idempotent/testing';
 import { ask, drivers, startGraphql } from './support/graphql-app.js';
 import { effects, ShopResolver } from './support/shop.resolver.js';
 
@@ -102,5 +105,40 @@ describe.each(drivers)('a GraphQL mutation, $name', (driver) => {
     const { data } = await ask(app, 'mutation { told }', { key: '"quoted"' });
 
     expect(data).toEqual({ told: 'quoted quoted 1 false true' });
+  });
+
+  it('gives each of those who wait a value of its own, whatever field resolvers do to it', async () => {
+    const gate = new Gate();
+    @ObjectType()
+    class Basket {
+      @Field(() => [Int])
+      seen: number[] = [];
+    }
+    @Resolver(() => Basket)
+    class Baskets {
+      @Query(() => Int)
+      nothing() {
+        return 0;
+      }
+      @Mutation(() => Basket)
+      @Idempotent({ inFlight: 'wait', localCache: { maxBytes: 10_000, ttl: '10s' } })
+      async fill(): Promise<Basket> {
+        await gate.pass();
+        return new Basket();
+      }
+      @ResolveField(() => Int)
+      visits(@Parent() { seen }: Basket): number {
+        return seen.push(seen.length);
+      }
+    }
+    const app = await startGraphql(driver, { providers: [Baskets] });
+    const fill = () => ask(app, 'mutation { fill { visits } }', { key: 'k' });
+
+    const all = [fill(), fill(), fill()];
+    await gate.reached();
+    gate.open();
+    const answers = [...(await Promise.all(all)), await fill(), await fill()];
+
+    expect(answers.map(({ data }) => data)).toEqual(answers.map(() => ({ fill: { visits: 1 } })));
   });
 });

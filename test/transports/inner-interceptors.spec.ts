@@ -3,7 +3,7 @@ import { Controller, UseInterceptors, type CallHandler, type NestInterceptor } f
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { Idempotent, IdempotencyService, messageKey } from 'nestjs-idempotent';
 import { Gate } from 'nestjs-idempotent/testing';
-import { catchError, map, of, race, retry, timer, type Observable } from 'rxjs';
+import { catchError, concatMap, map, of, race, retry, timer, type Observable } from 'rxjs';
 import { eventually } from '../http/support/eventually.js';
 import { startTcp, type TcpApp } from './support/tcp-app.js';
 
@@ -61,6 +61,41 @@ describe('an interceptor', () => {
 
     expect(await app.send('x', message)).toBe(3);
     expect(await attemptOf(app)).toBe(3);
+  });
+
+  it('outside of ours hears of every reply and refusal, after the record knows of it', async () => {
+    const heard: unknown[] = [];
+    const state = async () => {
+      const id = service(app).recordId({ operation: 'tcp x', key: 'm1' });
+      return (await service(app).inspect(id))?.state;
+    };
+    let runs = 0;
+    const app = await startWith(
+      'outer',
+      (next) =>
+        next.pipe(
+          catchError(async (error: Error & { getError?(): { code?: string } }) => {
+            heard.push([error.getError?.().code ?? 'threw', await state()]);
+            throw error;
+          }),
+          concatMap(async (value) => (heard.push([value, await state()]), value)),
+        ),
+      () => {
+        runs += 1;
+        if (runs === 1) throw new Error('x');
+        return 'done';
+      },
+    );
+
+    for (const data of [message, message, message, { ...message, sku: 'B' }]) await app.send('x', data);
+
+    expect(heard).toEqual([
+      ['threw', 'in_progress'],
+      ['done', 'completed'],
+      ['done', 'completed'],
+      ['key-reused', 'completed'],
+    ]);
+    expect(service(app).counters().get('released')).toBe(1);
   });
 
   it('inside of ours that answers for a handler that threw leaves the key to a retry', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Controller } from '@nestjs/common';
+import { Controller, Logger, type ExecutionContext } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { Idempotent, IdempotencyService, messageKey } from 'nestjs-idempotent';
 import { Gate } from 'nestjs-idempotent/testing';
@@ -121,6 +121,16 @@ describe('a message over TCP', () => {
     });
   });
 
+  it('is of the user that `scope` names, and of nobody else', async () => {
+    let runs = 0;
+    const scope = (context: ExecutionContext) => context.switchToRpc().getData<{ sku: string }>().sku;
+    const app = await start(() => ++runs, { scope, fingerprint: false });
+    const as = (sku: string) => app.send(CREATE, { id: 'm1', sku });
+
+    expect([await as('ann'), await as('bob'), await as('ann')]).toEqual([1, 2, 1]);
+    expect(await app.send(CREATE, { id: 'm1' })).toMatchObject({ error: { code: 'scope-missing' } });
+  });
+
   it('is compared without the members that `fingerprint` excludes', async () => {
     let runs = 0;
     const app = await start(() => ++runs, { fingerprint: { exclude: ['sentAt'] } });
@@ -187,5 +197,28 @@ describe('an event over TCP', () => {
 
     await eventually(() => expect(counted(app, 'replayed')).toBe(1));
     expect(runs).toBe(1);
+  });
+
+  it('that is refused is told to the log, because nobody else would hear of it, without its key', async () => {
+    const lines: string[] = [];
+    const { warn } = Logger.prototype;
+    const app = await start(() => 'done');
+    Logger.overrideLogger(false);
+    Logger.prototype.warn = (line: string) => void lines.push(line);
+    try {
+      await app.emit('orders.created', { id: 'the first' });
+      await eventually(() => expect(counted(app, 'completed')).toBe(1));
+      await app.emit('orders.created', { id: 'the first', sku: 'B' });
+      await app.emit('orders.created', {});
+
+      await eventually(() => expect(lines.filter((line) => /was refused/.test(line))).toHaveLength(2));
+      expect(lines.join('\n')).toMatch(
+        /An event orders\.created was refused \(key-reused\).*lost unless it is delivered again/,
+      );
+      expect(lines.join('\n')).toContain('An event orders.created was refused (key-missing)');
+      expect(lines.join('\n')).not.toContain('the first');
+    } finally {
+      Logger.prototype.warn = warn;
+    }
   });
 });

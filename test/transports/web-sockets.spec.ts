@@ -1,5 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
+import {
+  Injectable,
+  UseInterceptors,
+  type CanActivate,
+  type ExecutionContext,
+  type NestInterceptor,
+  type Type,
+} from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
   Ack,
@@ -19,7 +26,7 @@ import {
   type IdempotentOptions,
 } from 'nestjs-idempotent';
 import { Gate } from 'nestjs-idempotent/testing';
-import { concat, from, interval, map, Observable, of } from 'rxjs';
+import { concat, EMPTY, from, interval, map, Observable, of } from 'rxjs';
 import { eventually } from '../http/support/eventually.js';
 import { adapters, socketIo, startWs } from './support/ws-app.js';
 
@@ -229,6 +236,31 @@ describe('a message on socket.io with an acknowledgement', () => {
     expect(await first).toEqual({ run: 1 });
     expect(await peer.ask('create', message)).toEqual({ run: 1 });
     expect([early, runs]).toEqual([false, 1]);
+  });
+
+  it('that something else sends before its handler begins is not held back', async () => {
+    let runs = 0;
+    const busy: NestInterceptor = {
+      intercept: (context) => {
+        context.getArgByIndex<(said: string) => void>(2)('busy');
+        return EMPTY;
+      },
+    };
+    @WebSocketGateway()
+    class Acks {
+      @SubscribeMessage('create')
+      @UseInterceptors(busy)
+      @Idempotent({ key: messageKey('id') })
+      create(@MessageBody() _data: Message, @Ack() ack: (value: unknown) => void) {
+        ack({ run: ++runs });
+      }
+    }
+    const app = await startWs(socketIo, { providers: [Acks] });
+    const peer = await socketIo.connect(app);
+
+    expect(await peer.ask('create', message)).toBe('busy');
+    expect(await peer.ask('create', message)).toBe('busy');
+    expect(runs).toBe(0);
   });
 
   it('carries bytes in its reply, on a replay too', async () => {

@@ -57,6 +57,12 @@ const app = await NestFactory.create(EffectsModule, adapter, {
 await app.listen(Number(PORT), '127.0.0.1');
 console.log(`listening on ${PORT}`);
 
+// Who started it may be killed, and then tells nobody.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) process.exit(1);
+}, 500).unref();
+
 process.once(
   'SIGTERM',
   () =>

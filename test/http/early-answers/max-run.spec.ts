@@ -1,9 +1,11 @@
-import { Controller, Post, Res } from '@nestjs/common';
+import { Controller, Post, Res, StreamableFile } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Idempotent, IdempotentOp, IdempotentOperation, type IdempotentOptions } from 'nestjs-idempotent';
 import { Gate } from 'nestjs-idempotent/testing';
 import { once } from 'node:events';
 import { request, type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { platforms, start } from '../support/apps.js';
 import { eventually } from '../support/eventually.js';
 import { expectProblem, expectReplayOf, send } from '../support/requests.js';
@@ -97,6 +99,67 @@ describe.each(platforms)('a handler that runs longer than `maxRun` on %s', (plat
     await heard;
     expect(signal?.aborted).toBe(true);
     gate.open();
+  });
+
+  it('learns at once that its client leaves when that comes after it', async () => {
+    let heard: Promise<unknown[]> | undefined;
+    @Controller('waiting')
+    class Waiting {
+      @Post()
+      @Idempotent(TERMS)
+      async create(
+        @IdempotentOp() op: IdempotentOperation,
+        @Res() reply: ServerResponse | { raw: ServerResponse },
+      ) {
+        signals.push(op.signal);
+        heard = once('raw' in reply ? reply.raw : reply, 'close');
+        await gate.pass();
+      }
+    }
+    const app = await start(platform, { controllers: [Waiting] });
+    const headers = { 'Idempotency-Key': 'k' };
+    const leaving = request(`${app.url}/waiting`, { method: 'POST', agent: false, headers });
+    leaving.on('error', () => {}).end();
+    await gate.reached();
+    await once(signals[0] as AbortSignal, 'abort');
+    leaving.destroy();
+
+    await heard;
+    gate.open();
+  });
+
+  it('ends a stream for nobody: its client is gone, and it would never come to its end', async () => {
+    let ended = false;
+    async function* endless(): AsyncGenerator<string> {
+      try {
+        for (;;) {
+          await sleep(50);
+          yield 'still here ';
+        }
+      } finally {
+        ended = true;
+      }
+    }
+    @Controller('streams')
+    class Streams {
+      @Post()
+      @Idempotent(TERMS)
+      async create(@IdempotentOp() op: IdempotentOperation) {
+        signals.push(op.signal);
+        await gate.pass();
+        return new StreamableFile(Readable.from(endless(), { objectMode: false }));
+      }
+    }
+    const app = await start(platform, { controllers: [Streams] });
+    const headers = { 'Idempotency-Key': 'k' };
+    const leaving = request(`${app.url}/streams`, { method: 'POST', agent: false, headers });
+    leaving.on('error', () => {}).end();
+    await gate.reached();
+    leaving.destroy();
+    gate.open();
+
+    await once(signals[0] as AbortSignal, 'abort');
+    await eventually(() => expect(ended).toBe(true));
   });
 
   it('for a client that is gone, too: its late outcome leaves the record to its successor', async () => {

@@ -1,7 +1,7 @@
 import { Controller, Post, Res, StreamableFile } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Idempotent, IdempotentOp, IdempotentOperation, memoryStorage } from 'nestjs-idempotent';
-import { faultyStorage } from 'nestjs-idempotent/testing';
+import { faultyStorage, Gate } from 'nestjs-idempotent/testing';
 import { once } from 'node:events';
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -19,6 +19,7 @@ const CHUNKS = 800;
 let produced = 0;
 let given = 0;
 let runs = 0;
+let gate = new Gate();
 
 async function* chunks(count: number): AsyncGenerator<Buffer> {
   try {
@@ -55,6 +56,14 @@ class Large {
     await pipeline(source(CHUNKS), 'raw' in response ? response.raw : response);
   }
 
+  @Post('late')
+  @Idempotent({ maxResponseBytes: HELD * SIZE })
+  async late() {
+    runs += 1;
+    await gate.pass();
+    return new StreamableFile(source(CHUNKS));
+  }
+
   @Post('departed')
   @Idempotent({ maxResponseBytes: HELD * SIZE })
   departed() {
@@ -66,6 +75,7 @@ class Large {
 describe.each(platforms)('a body above the limit on %s', (platform) => {
   beforeEach(() => {
     produced = given = runs = 0;
+    gate = new Gate();
   });
 
   const launch = async (path: string) => {
@@ -124,6 +134,20 @@ describe.each(platforms)('a body above the limit on %s', (platform) => {
       expect(runs).toBe(1);
     },
   );
+
+  it('whose client has left before ends its source at the limit, and does not run again', async () => {
+    const { app, stored, outgoing, response } = await launch('late');
+    response.catch(() => {});
+    await gate.reached();
+    outgoing.destroy();
+    stored.open();
+    gate.open();
+
+    await eventually(() => expect(given).toBe(1));
+    expect(produced).toBeLessThanOrEqual(HELD + 1 + 2);
+    expectProblem(await send(app, '/large/late', { key: 'k' }), 409, 'result-not-replayable');
+    expect(runs).toBe(1);
+  });
 
   it('whose client leaves while that is being stored ends its source, and does not run again', async () => {
     const { app, stored, outgoing, response } = await launch('file');

@@ -1,4 +1,4 @@
-import { Controller, Post, Res, StreamableFile } from '@nestjs/common';
+import { Controller, Post, Res, StreamableFile, UseInterceptors } from '@nestjs/common';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -17,6 +17,8 @@ import { request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { around } from '../responses/around.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../../support/free-port.js';
 import { selfSigned } from '../../support/self-signed.js';
@@ -30,6 +32,14 @@ async function* parts(count: number, size: number): AsyncGenerator<Buffer> {
     yield Buffer.alloc(size, `${index % 10}`);
   }
 }
+
+let reasonsAsked = 0;
+/** Node warns once per process, so the question is counted and not the warning. */
+const watchingReasons = around((next, context) => {
+  const { raw } = context.switchToHttp().getResponse<FastifyReply>();
+  Object.defineProperty(raw, 'statusMessage', { get: () => ((reasonsAsked += 1), '') });
+  return next.handle();
+});
 
 @Controller('orders')
 class Orders {
@@ -45,6 +55,31 @@ class Orders {
     runs += 1;
     await gate.pass();
     return new StreamableFile(Readable.from(parts(20, 1000), { objectMode: false }), { type: 'text/plain' });
+  }
+
+  @Post('raw')
+  @Idempotent()
+  async raw(@Res() reply: FastifyReply) {
+    runs += 1;
+    void reply.hijack();
+    await gate.pass();
+    reply.raw.writeHead(202, { 'content-type': 'text/plain', 'x-made': 'by hand' });
+    await pipeline(Readable.from(parts(20, 1000), { objectMode: false }), reply.raw);
+  }
+
+  @Post('asked')
+  @UseInterceptors(watchingReasons)
+  @Idempotent()
+  asked() {
+    return { run: ++runs };
+  }
+
+  @Post('asked-raw')
+  @UseInterceptors(watchingReasons)
+  @Idempotent()
+  askedRaw(@Res() reply: FastifyReply) {
+    void reply.hijack();
+    reply.raw.end(`${++runs}`);
   }
 
   @Post('large')
@@ -90,6 +125,7 @@ describe('Fastify over HTTP/2', () => {
   beforeEach(() => {
     gate = new Gate();
     runs = 0;
+    reasonsAsked = 0;
   });
   afterEach(async () => {
     for (const session of sessions.splice(0)) session.destroy();
@@ -188,6 +224,27 @@ describe('Fastify over HTTP/2', () => {
     expect(runs).toBe(2);
   });
 
+  it('gets what its handler writes to a stream that is reset recorded with its head', async () => {
+    await launch({});
+    const shared = session();
+    const leaving = post(shared, '/orders/raw');
+    leaving.on('error', () => {});
+    await gate.reached();
+    leaving.close(constants.NGHTTP2_CANCEL);
+    await once(leaving, 'close');
+    gate.open();
+
+    let answer = await ask(shared, '/orders/raw');
+    await eventually(async () => {
+      if (answer.status === 409) answer = await ask(shared, '/orders/raw');
+      expect(answer.status).toBe(202);
+    });
+    expect([answer.headers['content-type'], answer.headers['x-made']]).toEqual(['text/plain', 'by hand']);
+    expect(answer.headers['idempotent-replayed']).toBe('true');
+    expect(answer.body).toHaveLength(20_000);
+    expect(runs).toBe(1);
+  });
+
   it('gets what a session left behind recorded, too', async () => {
     await launch({});
     const leaving = session();
@@ -233,6 +290,20 @@ describe('Fastify over HTTP/2', () => {
     });
     expect(runs).toBe(1);
   });
+
+  it.each(['asked', 'asked-raw'])(
+    'is never asked for a reason phrase, of which node warns: %s',
+    async (path) => {
+      await launch({});
+      const over = session();
+      const first = await ask(over, `/orders/${path}`);
+      const again = await ask(over, `/orders/${path}`);
+
+      expect([again.status, again.body]).toEqual([first.status, first.body]);
+      expect(again.headers['idempotent-replayed']).toBe('true');
+      expect(reasonsAsked).toBe(0);
+    },
+  );
 
   it('pushes with the first answer alone', async () => {
     await launch({});

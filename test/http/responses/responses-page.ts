@@ -48,6 +48,8 @@ const LIMITS = `## Where the promise ends
 - An answer that a handler with \`@Res()\` has ended is its outcome, whatever the handler does after it, and also when it
   throws. The answer is held for that work, a second at most, and not at all where somebody listens for the response's
   end, as \`await pipeline(file, res)\` does.
+- When its client leaves, Nest gives up a stream or generator that a handler returns bare: a retry gets 409. In a
+  \`StreamableFile\` it is produced to its end, and replayed.
 - On Fastify, what is written to \`reply.raw\` passes by all hooks, and so does its replay: neither is compressed.
 - HTTP/2 has no reason phrases and frames bodies by itself; what is recorded over one version is replayed over the other.
 `;

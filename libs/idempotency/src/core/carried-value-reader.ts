@@ -42,18 +42,18 @@ class Reader {
       case 'undefined':
         return undefined;
       case 'number':
-        return Number(first);
+        return oddNumber(first);
       case 'bigint':
-        return BigInt(first as string);
+        return BigInt(text(first));
       case 'ref':
-        if (typeof first !== 'number' || first >= this.met.length) throw malformed();
+        if (typeof first !== 'number' || !(first in this.met)) throw malformed();
         return this.met[first];
       case 'date':
-        return this.meet(new Date(first === null ? Number.NaN : (first as number)));
+        return this.meet(new Date(time(first)));
       case 'buffer':
-        return this.meet(Buffer.from(first as string, 'base64'));
+        return this.meet(Buffer.from(text(first), 'base64'));
       case 'bytes':
-        return this.meet(new Uint8Array(Buffer.from(first as string, 'base64')));
+        return this.meet(new Uint8Array(Buffer.from(text(first), 'base64')));
       case 'map': {
         const map = this.meet(new Map<unknown, unknown>());
         for (const [key, value] of pairs(first)) map.set(this.read(key), this.read(value));
@@ -67,7 +67,7 @@ class Reader {
       case 'entries':
         return this.fill(this.meet({}), pairs(first));
       case 'class':
-        return this.fill(this.meet(this.instanceOf(first as string)), pairs(second));
+        return this.fill(this.meet(this.instanceOf(text(first))), pairs(second));
       default:
         throw malformed();
     }
@@ -76,8 +76,11 @@ class Reader {
   private instanceOf(name: string): object {
     const prototype = this.classes.prototypeOf(name);
     if (prototype !== undefined) return Object.create(prototype) as object;
+    // From the storage: only what a class may be called goes into a log.
     throw new RecordUnreadableError(
-      `it holds an instance of \`${name}\`, a class that this application does not know`,
+      /^[\p{L}\p{N}_$:]{1,80}$/u.test(name)
+        ? `it holds an instance of \`${name}\`, a class that this application does not know`
+        : 'it holds an instance of a class whose name is malformed',
     );
   }
 
@@ -85,7 +88,7 @@ class Reader {
   private fill(target: object, members: readonly (readonly [unknown, unknown])[]): object {
     for (const [key, value] of members) {
       const property = { value: this.read(value), writable: true, enumerable: true, configurable: true };
-      Object.defineProperty(target, key as string, property);
+      Object.defineProperty(target, text(key), property);
     }
     return target;
   }
@@ -101,6 +104,26 @@ function pairs(list: unknown): readonly (readonly [unknown, unknown])[] {
     throw malformed();
   return list as (readonly [unknown, unknown])[];
 }
+
+/** What JSON holds there may be anything: a list or an object in its place would be taken for something else. */
+function text(given: unknown): string {
+  if (typeof given !== 'string') throw malformed();
+  return given;
+}
+
+function time(given: unknown): number {
+  if (given === null) return Number.NaN;
+  if (typeof given !== 'number') throw malformed();
+  return given;
+}
+
+function oddNumber(given: unknown): number {
+  const found = ODD_NUMBERS.find((odd) => (Object.is(odd, -0) ? '-0' : String(odd)) === given);
+  if (found === undefined) throw malformed();
+  return found;
+}
+
+const ODD_NUMBERS: readonly number[] = [Number.NaN, Infinity, -Infinity, -0];
 
 function malformed(): RecordUnreadableError {
   return new RecordUnreadableError('its value is malformed');

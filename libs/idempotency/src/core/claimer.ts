@@ -98,12 +98,13 @@ export class Claimer {
       return { kind: 'failed', error };
     }
     const { outcome, sentAt } = answer.value;
-    // The other question may have claimed after this answer was given, or will: nobody would know.
+    // The other question may have claimed after this answer was given, or will: nobody would know. That holds for a completed
+    // record too, which another process may have removed in between.
     const released = (options: ReleaseOptions) => {
       if (calls.length > 1) giveUp(options);
     };
     if (outcome.kind === 'claimed') return { kind: 'claimed', outcome, claim, sentAt, released };
-    if (outcome.kind !== 'completed') released({ forget: true });
+    released({ forget: true });
     return { kind: 'refused', outcome };
   }
 

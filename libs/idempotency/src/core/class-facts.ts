@@ -70,14 +70,18 @@ function hasPrivateMembers(constructor: Constructor): boolean {
   return sourceOf(constructor).hides;
 }
 
-/** Private members cannot be seen by reflection, only used in the source; a compiler may have put a helper in their place. */
+/** As written, and the helpers that TypeScript, swc, Babel and esbuild put in their place. */
+const PRIVATE_MEMBERS =
+  /\.#[A-Za-z_$]|#[\w$]+ in |__classPrivateField|_class_private_|_classPrivate|__private[A-Z]/;
+
+/** Private members cannot be seen by reflection, only used in the source. */
 function sourceOf(constructor: Constructor) {
   const known = sources.get(constructor);
   if (known !== undefined) return known;
   const text = Function.prototype.toString.call(constructor);
   const fact = {
     native: /\{\s*\[native code\]\s*\}\s*$/.test(text),
-    hides: /\.#[A-Za-z_$]|#[\w$]+ in |__classPrivateField|_class_private_|_classPrivate/.test(text),
+    hides: PRIVATE_MEMBERS.test(text),
   };
   sources.set(constructor, fact);
   return fact;

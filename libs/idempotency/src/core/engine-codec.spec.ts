@@ -9,6 +9,7 @@ import {
   type SimulatedProcess,
 } from '../../../../test/support/engine-world.js';
 import { Gate } from '../testing/gate.js';
+import { LOST_RESULT } from './codec-calls.js';
 import { composedCodec, type Codec } from './codec.js';
 import { EncryptedCodec } from './encrypted-codec.js';
 import { StorageUnavailableError } from './errors.js';
@@ -152,6 +153,16 @@ describe('a result with a codec', () => {
     expect(textOf(await other.begin({ codec: kms }))).toBe('done');
   });
 
+  it('that takes its time to be read has so much less of it left', async () => {
+    const kms = obedient();
+    await (await one.run({ codec: kms })).complete(result('done'), 60 * SECOND);
+    kms.gate = new Gate();
+    const reading = other.begin({ codec: kms });
+    await world.advance(900);
+    kms.gate.open();
+    expect(await reading).toMatchObject({ kind: 'replay', expiresInMs: 60 * SECOND - 900 });
+  });
+
   it('tells a codec that cannot read now from bytes that it cannot read', async () => {
     const kms = obedient();
     await (await one.run({ codec: kms })).complete(result('done'), 60 * SECOND);
@@ -250,6 +261,14 @@ describe('steps with a codec', () => {
       });
     }
     expect(other.heard().filter((type) => type === 'record-unreadable')).toHaveLength(2);
+  });
+
+  it('are not read past the codec, not even what a lost result looks like', async () => {
+    const first = await one.run({ codec });
+    await world.memory.saveStep(first.claim, 'charge', LOST_RESULT);
+    await first.release({ forget: false });
+
+    expect((await other.begin({ codec })).kind).toBe('unreadable');
   });
 
   it('that cannot be read now are no reason to run without them', async () => {

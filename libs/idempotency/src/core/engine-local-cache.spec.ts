@@ -95,6 +95,34 @@ describe('a completed record with `localCache`', () => {
     await (await one.run(cached)).release({ forget: true });
   });
 
+  it('is asked for again `ttl` after it was asked for, however late its answer came', async () => {
+    await completed(other);
+    const held = one.storage.holdAnswer('claim');
+    const asked = one.begin(cached);
+    await held.reached();
+    await world.memory.forget(USUAL.id); // by another process
+    await world.advance(400);
+    held.open();
+    expect((await asked).kind).toBe('replay');
+
+    await world.advance(localCache.ttlMs - 400);
+    await (await one.run(cached)).release({ forget: true });
+  });
+
+  it('is asked for again `ttl` after its outcome was sent, however late that was confirmed', async () => {
+    const run = await one.run(cached);
+    const held = one.storage.holdAnswer('complete');
+    const ended = run.complete(result('done'), 3600 * SECOND);
+    await held.reached();
+    await world.memory.forget(USUAL.id); // by another process
+    await world.advance(900);
+    held.open();
+    expect(await ended).toBe('recorded');
+
+    await world.advance(localCache.ttlMs - 900);
+    await (await one.run(cached)).release({ forget: true });
+  });
+
   it('is gone at once where it was forgotten, and after `ttl` elsewhere', async () => {
     await completed(one);
     await other.begin(cached);

@@ -53,6 +53,24 @@ describe('A claim whose answer is lost', () => {
       expect(shop.heard()).toEqual(['claimed']);
     });
 
+    it('and leaves no claim behind when the first question still found a record that the second found no more', async () => {
+      await (await other.run()).complete(result('done'), MINUTE);
+      const first = shop.storage.holdAnswer('claim');
+      const begun = shop.begin();
+      await first.reached();
+      await world.memory.forget(USUAL.id); // by another process
+      const second = shop.storage.holdAnswer('claim');
+      await world.advance(SECOND / 2);
+      await second.reached();
+      first.open();
+      expect(textOf(await begun)).toBe('done');
+      expect(await stored()).toMatchObject({ state: 'in_progress' });
+
+      second.open();
+      await world.advance(SECOND);
+      expect(await stored()).toBeUndefined();
+    });
+
     it('and keeps the lease alive from then on', async () => {
       shop.storage.holdAnswer('claim');
       const begun = shop.begin();

@@ -145,7 +145,8 @@ export class IdempotencyEngine {
     // The first to come back claims; the others find it running and wait on.
     if (end.value.kind === 'ask again') return 'again';
     const { result, expiresAtMonotonicMs } = end.value;
-    return replayOf(result, Math.max(0, expiresAtMonotonicMs - this.now()));
+    // A copy for each who waits: hooks and interceptors may write into it.
+    return replayOf(new Uint8Array(result), Math.max(0, expiresAtMonotonicMs - this.now()));
   }
 
   private async settle(led: Led, request: BeginRequest, until: number): Promise<BeginOutcome | 'again'> {

@@ -28,6 +28,7 @@ const record = (bytes: number, fingerprint = 'fp') => ({
   fingerprint,
   result: new Uint8Array(bytes),
   endsAt,
+  askedAt: clock.monotonicMs(),
 });
 
 describe('LocalCache', () => {
@@ -90,7 +91,7 @@ describe('LocalCache', () => {
   it('keeps bytes of its own: not the buffer of which they are a slice', () => {
     const cache = new LocalCache(10_000, TTL_MS, clock);
     const wire = Buffer.alloc(65_536, 1);
-    cache.put('a', { fingerprint: 'fp', result: wire.subarray(10, 20), endsAt });
+    cache.put('a', { ...record(0), result: wire.subarray(10, 20) });
     wire.fill(2);
     expect(cache.get('a')?.result).toEqual(new Uint8Array(10).fill(1));
     expect(cache.get('a')?.result.buffer.byteLength).toBe(10);
@@ -103,7 +104,7 @@ describe('LocalCache', () => {
       // Through a buffer: a text that was joined would keep its pieces.
       const id = Buffer.from(`shop|POST /orders|${String(at).padStart(43, '0')}`).toString();
       const fingerprint = Buffer.from(String(at).padStart(43, '0')).toString();
-      cache.put(id, { fingerprint, result: new Uint8Array(size), endsAt: endsAt + at / 3 });
+      cache.put(id, { ...record(size, fingerprint), endsAt: endsAt + at / 3 });
     }
     expect(cache.size).toBe(20_000);
     expect(memory() - before).toBeLessThan(cache.bytes);

@@ -8,6 +8,12 @@ export interface CachedRecord {
   readonly endsAt: number;
 }
 
+/** What the storage answered, and when it was asked: another process may have removed the record since then. */
+export interface AnsweredRecord extends CachedRecord {
+  /** By the monotonic clock. */
+  readonly askedAt: number;
+}
+
 interface Entry extends CachedRecord {
   readonly bytes: number;
   /** When it is too old to be answered from here. */
@@ -52,10 +58,10 @@ export class LocalCache {
     return entry;
   }
 
-  put(id: string, { fingerprint, result, endsAt }: CachedRecord): void {
+  put(id: string, { fingerprint, result, endsAt, askedAt }: AnsweredRecord): void {
     this.drop(id);
     const bytes = entryBytes(id, fingerprint, result);
-    const staleAt = Math.min(endsAt, this.clock.monotonicMs() + this.ttlMs);
+    const staleAt = Math.min(endsAt, askedAt + this.ttlMs);
     // NaN is not later than now either.
     if (bytes > this.maxBytes || !(staleAt > this.clock.monotonicMs())) return;
     for (const oldest of this.entries.keys()) {

@@ -29,14 +29,12 @@ export class LocalCaches {
     return { at: this.clock.monotonicMs(), epoch: this.epoch };
   }
 
-  /** The record as the storage would answer it. */
+  /** The record as the storage would answer it. Its bytes are the cache's own: nobody may write into them. */
   get(terms: LocalCacheTerms | undefined, id: string): Completed | undefined {
     const found = terms && this.caches.get(terms)?.get(id);
     if (found === undefined) return undefined;
     const { fingerprint, result, endsAt } = found;
-    // A copy: it goes through hooks and interceptors that may write into it.
-    const copy = new Uint8Array(result);
-    return { kind: 'completed', fingerprint, result: copy, expiresInMs: endsAt - this.clock.monotonicMs() };
+    return { kind: 'completed', fingerprint, result, expiresInMs: endsAt - this.clock.monotonicMs() };
   }
 
   /** Does nothing when a record was removed since the storage was asked: it may have been this one. */
@@ -53,7 +51,7 @@ export class LocalCaches {
       cache = new LocalCache(terms.maxBytes, terms.ttlMs, this.clock);
       this.caches.set(terms, cache);
     }
-    cache.put(id, { fingerprint, result, endsAt: asked.at + expiresInMs });
+    cache.put(id, { fingerprint, result, endsAt: asked.at + expiresInMs, askedAt: asked.at });
   }
 
   /** The record is another one now: somebody runs. */

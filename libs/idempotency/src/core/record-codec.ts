@@ -23,7 +23,8 @@ export class RecordCodec {
     if (this.codec === undefined) return { plain, stored: plain };
     try {
       const context = { recordId: this.recordId, part: RESULT_PART };
-      return { plain, stored: await encoded(this.codec, plain, context, this.bound) };
+      // A copy: those who wait get the plain one, and a codec may work where the bytes are.
+      return { plain, stored: await encoded(this.codec, new Uint8Array(plain), context, this.bound) };
     } catch (error) {
       onFailure(error);
       return { plain: LOST_RESULT, stored: LOST_RESULT };

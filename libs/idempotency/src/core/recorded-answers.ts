@@ -37,7 +37,8 @@ export class RecordedAnswers {
     const startedAt = this.clock.monotonicMs();
     const record = new RecordCodec(id, codec, { timers: this.timers, ms: storageTimeoutMs });
     try {
-      const plain = await record.decodeResult(completed.result);
+      // A copy: a cache and those who share one answer have the same bytes, and codecs, hooks and interceptors may write into them.
+      const plain = await record.decodeResult(new Uint8Array(completed.result));
       const expiresInMs = completed.expiresInMs - (this.clock.monotonicMs() - startedAt);
       return replayOf(plain, Math.max(0, expiresInMs));
     } catch (error) {

@@ -192,7 +192,9 @@ export class Run implements Lease {
           ? answer.error
           : new Error(`the storage did not answer within ${storageTimeoutMs} ms`);
       this.tools.emit('storage-failed', this, error);
-      if (answer.kind === 'timeout' || clock.monotonicMs() + pause >= until) return { kind: 'failed', error };
+      // Once the application has closed, its storage has too: one try each for what comes late, and no more.
+      const isOver = timers.closed || clock.monotonicMs() + pause >= until;
+      if (answer.kind === 'timeout' || isOver) return { kind: 'failed', error };
       await sleep(timers, pause * (0.5 + randomness.fraction() / 2));
     }
   }

@@ -1,6 +1,7 @@
 /** That the outcome of an execution is decided, and who waits for that. */
 export class Conclusion {
   reached = false;
+  private isLetGo = false;
   private readonly afterwards: (() => void)[] = [];
   private readonly waiting: (() => void)[] = [];
 
@@ -17,12 +18,15 @@ export class Conclusion {
 
   /** Calls `fn` when the outcome was decided without a response, or `signal` says that nobody waits for it. */
   whenLetGo(fn: () => void, signal: AbortSignal): void {
+    // A signal that has aborted says so no more.
+    if (this.isLetGo || signal.aborted) return fn();
     signal.addEventListener('abort', fn);
     this.waiting.push(fn);
     this.whenReached(() => signal.removeEventListener('abort', fn));
   }
 
   letGo(): void {
+    this.isLetGo = true;
     for (const fn of this.waiting.splice(0)) fn();
   }
 }

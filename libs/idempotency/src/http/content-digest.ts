@@ -15,8 +15,9 @@ const MEMBER = /^\s*([a-z*][a-z0-9_.*-]*)\s*=\s*:([a-z0-9+/]*={0,2}):\s*(?:;.*)?
  * @returns undefined without one that can be relied on; a member that is malformed counts as not sent
  */
 export function contentDigest(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
   const sent = new Map<string, Buffer>();
-  for (const member of (header ?? '').split(',')) {
+  for (const member of header.split(',')) {
     const [, name = '', value = ''] = MEMBER.exec(member) ?? [];
     // Of a name that is sent twice the last one counts (RFC 8941).
     sent.set(name.toLowerCase(), Buffer.from(value, 'base64'));

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { isDropped, whenDropped } from './connection-queue.js';
 
 type Listener = (...args: unknown[]) => void;
 
@@ -12,7 +13,21 @@ interface Connected {
 /** Whether the connection of a response is closed. */
 export function isClosed(response: ServerResponse): boolean {
   const { closed, stream } = response as { closed?: boolean; stream?: { destroyed?: boolean } };
-  return closed ?? stream?.destroyed === true;
+  return (closed ?? stream?.destroyed === true) || isDropped(response);
+}
+
+/** Calls `fn` when the connection of a response closes, at once if it is closed. @returns how to stop waiting */
+export function whenClosed(response: ServerResponse, fn: () => void): () => void {
+  if (isClosed(response)) {
+    fn();
+    return () => {};
+  }
+  const stop = whenDropped(response, fn);
+  response.once('close', fn);
+  return () => {
+    stop();
+    response.removeListener('close', fn);
+  };
 }
 
 /**
@@ -23,6 +38,7 @@ export function isClosed(response: ServerResponse): boolean {
 export class Departure {
   private readonly told: Readonly<Record<'close' | 'finish', readonly unknown[]>>;
   private readonly emit: (event: string | symbol, ...args: unknown[]) => boolean;
+  private readonly leaveQueue: () => void;
   private truth: Connected | true | undefined;
 
   constructor(
@@ -43,6 +59,9 @@ export class Departure {
         return true;
       },
     });
+    this.leaveQueue = whenDropped(response, () => {
+      if (this.truth === undefined && this.isHeld()) this.hide();
+    });
     if (isClosed(response)) this.hide();
   }
 
@@ -53,6 +72,7 @@ export class Departure {
   /** The response tells the truth from now on. `true`: the client had left, and nobody knew. */
   reveal(): boolean {
     const { response, truth } = this;
+    this.leaveQueue();
     if (truth === undefined) return false;
     this.truth = undefined;
     if (truth !== true) Object.assign(response, truth);

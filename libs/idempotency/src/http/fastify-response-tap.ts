@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
-import { checkHeaders, discardedHeaders, headerList, ownReason, removedHeaders } from './header-list.js';
+import { checkHeaders, discardedHeaders, headerList, removedHeaders } from './header-list.js';
 import type { Framing, HeaderList, RecordedResponse } from './recorded-response.js';
 import { FastifyTrailers, type ReplyWithTrailers } from './fastify-trailers.js';
 import { bytesOf, isWebResponse, readableOf, readableOfPieces, resumed } from './payload.js';
-import { isHttp2 } from './raw-response.js';
+import { isHttp2, reasonOf } from './raw-response.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
 
 /** The few things of a Fastify reply that we use. */
@@ -162,7 +162,7 @@ export class FastifyResponseTap {
       headers.map(([name]) => name),
     );
     const { statusCode: status, raw } = reply;
-    return { status, reason: ownReason(status, raw.statusMessage), headers, removed, framing };
+    return { status, reason: reasonOf(status, raw), headers, removed, framing };
   }
 
   private async ask(question: () => Promise<Verdict>): Promise<Verdict> {

@@ -15,7 +15,9 @@ const UNTOUCHED = { kind: 'send', headers: [] };
 /** A run that notes how it is ended. */
 function fakeRun(answers: { complete?: string; release?: string; saveStep?: string | Error } = {}) {
   const calls: string[] = [];
+  const lease = new AbortController();
   const run = {
+    signal: lease.signal,
     complete: async ({ kind }: { kind: string }) => {
       calls.push(`complete ${kind}`);
       return answers.complete ?? 'recorded';
@@ -30,12 +32,12 @@ function fakeRun(answers: { complete?: string; release?: string; saveStep?: stri
       return answers.saveStep ?? 'applied';
     },
   };
-  return { calls, run: run as unknown as Run };
+  return { calls, lease, run: run as unknown as Run };
 }
 
 function execute(answers: Parameters<typeof fakeRun>[0] = {}, terms: Partial<ExecutionTerms> = {}) {
   const clock = new FakeClock(Date.UTC(2026, 0, 1));
-  const { run, calls } = fakeRun(answers);
+  const { run, calls, lease } = fakeRun(answers);
   const failures: unknown[] = [];
   const execution = new HttpExecution({
     run,
@@ -52,7 +54,7 @@ function execute(answers: Parameters<typeof fakeRun>[0] = {}, terms: Partial<Exe
     ...terms,
   });
   const end = (status = 201) => execution.ended(head(status), Buffer.from('body'));
-  return { execution, calls, clock, failures, end };
+  return { execution, calls, clock, failures, lease, end };
 }
 
 const REFUSAL = new Error('an HttpException with 409');
@@ -210,7 +212,6 @@ describe('a handler that is answered for while it runs', () => {
 
   it.each([
     ['its value does not survive JSON', { value: new Date() }, {}],
-    ['the storage cannot keep it', { value: 1 }, { saveStep: new Error('down') }],
     ['the lease is lost', { value: 1 }, { saveStep: 'lease_lost' }],
   ])('is recorded without a body when %s', async (_why, value, answers) => {
     const { execution, end, calls } = running(answers);
@@ -218,6 +219,29 @@ describe('a handler that is answered for while it runs', () => {
     execution.returned(value);
     await nextTurn();
     expect(calls.at(-1)).toBe('complete bodyless');
+  });
+
+  it('has its value tried to be kept for 12.7 seconds, and is recorded without a body then', async () => {
+    const { execution, end, calls, clock, failures } = running({ saveStep: new Error('down') });
+    await end(408);
+    execution.returned({ value: 1 });
+    await clock.advance(12_699);
+    expect(calls).toEqual([]);
+    await clock.advance(1);
+    expect(calls).toEqual(['complete bodyless']);
+    expect(failures).toEqual(Array<unknown>(8).fill(new Error('down')));
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('has its value tried to be kept for no longer than its lease holds', async () => {
+    const { execution, end, calls, clock, failures, lease } = running({ saveStep: new Error('down') });
+    await end(408);
+    execution.returned({ value: 1 });
+    await nextTurn();
+    lease.abort();
+    await clock.advance(100);
+    expect(calls).toEqual(['complete bodyless']);
+    expect(failures).toHaveLength(2);
   });
 
   it('is recorded without a body when it answers by itself: its value is no answer', async () => {
@@ -304,6 +328,39 @@ describe('a client that is gone', () => {
     await clock.advance(1);
     await nextTurn();
     expect(calls).toEqual(['save late {"phase":"returned","value":1}', 'release']);
+  });
+
+  it('leaves an answer the time that it needs, as long as pieces of it come', async () => {
+    const { execution, end, calls, clock } = execute();
+    execution.begin();
+    execution.responseClosed();
+    execution.returned({ value: new Date() });
+    // As an Observable ends: its value, its completion, and the teardown.
+    execution.chainEnded('value');
+    execution.chainEnded('value');
+    execution.chainTornDown();
+    for (let piece = 0; piece < 5; piece += 1) {
+      await clock.advance(900);
+      execution.progressed();
+    }
+    await end();
+    expect(calls).toEqual(['complete response']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('is waited for no longer than a second or two after the last piece', async () => {
+    const { execution, calls, clock } = execute();
+    execution.begin();
+    execution.responseClosed();
+    execution.returned({ value: new Date() });
+    execution.chainEnded('value');
+    await clock.advance(500);
+    execution.progressed();
+    await clock.advance(1_499);
+    expect(calls).toEqual([]);
+    await clock.advance(1);
+    await nextTurn();
+    expect(calls).toEqual(['complete bodyless']);
   });
 
   it('gives the key back when nothing had begun', async () => {

@@ -2,19 +2,18 @@ import { Deferred } from '../core/bounded.js';
 import type { StoredResult } from '../core/result.js';
 import { Conclusion } from './conclusion.js';
 import type { ExecutionTerms } from './execution-terms.js';
-import { encodeLateOutcome, LATE_STEP, type HandlerError, type HandlerValue } from './late-outcome.js';
+import { encodeLateOutcome, type HandlerError, type HandlerValue } from './late-outcome.js';
+import { saveLateOutcome } from './late-outcome-save.js';
 import { responseToResult, type HeaderList, type Resource } from './recorded-response.js';
 import { defaultRecordPolicy, isFinalStatus, type RecordDecision } from './retention.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
+import { Silence } from './silence.js';
 
 /** Where the handler is. Nothing is ever decided from an exception's class. */
 export type Phase = 'not begun' | 'running' | 'returned' | 'threw';
 
 /** How long a settled handler whose client is gone may be silent before its response has ended: then nobody will end it. */
 const ORPHAN_GRACE_MS = 1000;
-/** Between tries to keep an outcome for the retry: about half a minute in all, if each of them takes its time. */
-const FIRST_PAUSE_MS = 100;
-const LAST_PAUSE_MS = 6400;
 /** How long an answer that the handler has ended by itself is held for what the handler does after it. */
 const WORKS_ON_GRACE_MS = 1000;
 
@@ -31,13 +30,14 @@ export class HttpExecution implements ResponseJudge {
   private closed = false;
   /** The handler has ended the response by itself: that answer is its outcome, whatever the handler does after it. */
   private handlerAnswered = false;
-  private progressing = false;
+  private readonly silence: Silence;
   private forgetWhenReleased = false;
   private settled = new Deferred<void>();
   private readonly responseAwaited = new Deferred<void>();
 
   constructor(private readonly terms: ExecutionTerms) {
     this.limit = terms.maxResponseBytes;
+    this.silence = new Silence(terms.timers, ORPHAN_GRACE_MS, () => void this.concludeWithoutResponse());
   }
 
   /** The handler is about to run. `false`: the key was given back while pipes or interceptors were still at work. */
@@ -101,7 +101,7 @@ export class HttpExecution implements ResponseJudge {
   }
 
   progressed(): void {
-    this.progressing = true;
+    this.silence.broken();
   }
 
   /** The handler waits for its own answer to be out (`await pipeline(file, res)`), so that is not held until it settles. */
@@ -111,12 +111,12 @@ export class HttpExecution implements ResponseJudge {
 
   /** The body broke off and the connection is lost: nobody will get an answer. */
   abandoned(): void {
-    this.answered = true;
+    this.answering();
     void this.concludeWithoutResponse();
   }
 
   async ended(head: ResponseHead, body: Buffer): Promise<Verdict> {
-    this.answered = true;
+    this.answering();
     if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     if (this.phase === 'running') await this.handlerWorksOn();
@@ -128,10 +128,16 @@ export class HttpExecution implements ResponseJudge {
   }
 
   async tooLarge(head: ResponseHead): Promise<Verdict> {
-    this.answered = true;
+    this.answering();
     if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     return this.conclude(head, () => this.bodyless(head.status));
+  }
+
+  /** There is an answer, or there will be none. */
+  private answering(): void {
+    this.answered = true;
+    this.silence.stop();
   }
 
   private async handlerWorksOn(): Promise<void> {
@@ -217,16 +223,7 @@ export class HttpExecution implements ResponseJudge {
   private checkOrphan(): void {
     if (!this.closed || this.answered || this.conclusion.reached) return;
     if (this.chain === 'torn down') void this.concludeWithoutResponse();
-    else if (this.chain !== 'pending') this.giveGrace();
-  }
-
-  private giveGrace(): void {
-    this.progressing = false;
-    this.terms.timers.set(ORPHAN_GRACE_MS, () => {
-      if (this.answered) return;
-      if (this.progressing) this.giveGrace();
-      else void this.concludeWithoutResponse();
-    });
+    else if (this.chain !== 'pending') this.silence.listen();
   }
 
   /** Waits for the handler and keeps what it came to, for the first retry to send. Never rejects. */
@@ -234,10 +231,11 @@ export class HttpExecution implements ResponseJudge {
     if (this.conclusion.reached) return;
     try {
       await this.keepOutcome();
-      this.conclusion.letGo();
     } catch (error) {
       this.terms.onFailure(error);
       await this.complete(() => this.bodyless(undefined), undefined);
+    } finally {
+      this.conclusion.letGo();
     }
   }
 
@@ -275,17 +273,7 @@ export class HttpExecution implements ResponseJudge {
       described ? { phase: 'threw', ...described } : { phase: 'returned', ...this.returnedValue },
     );
     if (bytes === undefined) return false;
-    const { run, timers, onFailure } = this.terms;
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
-      try {
-        return (await run.saveStep(LATE_STEP, bytes)) === 'applied';
-      } catch (error) {
-        onFailure(error);
-        // Nobody waits for it, and without it the outcome is lost: a storage that is away for a moment may come back.
-        if (run.signal.aborted || pauseMs > LAST_PAUSE_MS) return false;
-      }
-      await new Promise<void>((resolve) => void timers.set(pauseMs, resolve));
-    }
+    return saveLateOutcome(this.terms.run, bytes, this.terms);
   }
 }
 

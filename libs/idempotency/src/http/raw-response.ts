@@ -64,9 +64,9 @@ export class RawResponse {
     const all = named.getRawHeaderNames?.() ?? response.getHeaderNames();
     const names = all.filter((name) => !name.startsWith(':'));
     const headers = headerList(names.map((name) => [name, response.getHeader(name)]));
-    const { statusCode: status, statusMessage } = response;
+    const { statusCode: status } = response;
     const removed = removedHeaders(this.headersAtStart, names);
-    return { status, reason: ownReason(status, statusMessage), headers, removed, framing };
+    return { status, reason: reasonOf(status, response), headers, removed, framing };
   }
 
   setStatus({ status, reason }: Pick<ResponseHead, 'status' | 'reason'>): void {
@@ -112,6 +112,11 @@ export class RawResponse {
 /** Whether it is a response of HTTP/2, which knows neither reason phrases nor how a body is framed. */
 export function isHttp2(response: object): boolean {
   return 'stream' in response;
+}
+
+/** A reason phrase of its own. HTTP/2 has none, and node warns of those who ask. */
+export function reasonOf(status: number, response: { readonly statusMessage: string }): string | undefined {
+  return isHttp2(response) ? undefined : ownReason(status, response.statusMessage);
 }
 
 const FIRST = Symbol('first');

@@ -1,12 +1,13 @@
 import { Observable, tap } from 'rxjs';
 import type { Run } from '../core/run.js';
-import { isClosed } from '../http/departure.js';
+import { whenClosed } from '../http/departure.js';
 import { HttpExecution } from '../http/http-execution.js';
-import { lateOutcomeIn, type HandlerValue, type LateOutcome } from '../http/late-outcome.js';
+import type { HandlerValue } from '../http/late-outcome.js';
 import { keepReadable, type Departed } from './departed-streams.js';
 import { inside, sendInItsPlace, tapResponse, type Answer, type Exchange } from './exchange.js';
-import { describeError, errorAgain } from './http-errors.js';
+import { describeError } from './http-errors.js';
 import { RunningOperation, type OperationFacts } from './idempotent-operation.js';
+import { answerLate, lateOutcome } from './late-answer.js';
 import { NotBegun, recover } from './recover.js';
 import { runningExecution } from './running-execution.js';
 import { settle, shown } from './settle.js';
@@ -37,10 +38,14 @@ export function startRun(
 ): Place & { readonly execution: HttpExecution } {
   const { runtime, plan, request } = exchange;
   const late = lateOutcome(exchange, run);
+  const { ttlMs, maxResponseBytes } = plan.options;
+  const { record, keepsHeader } = guarded(plan.options, runtime);
   const execution = new HttpExecution({
-    ...plan.options,
-    ...guarded(plan.options, runtime),
     run,
+    ttlMs,
+    record,
+    keepsHeader,
+    maxResponseBytes,
     clock: runtime.clock,
     timers: runtime.timers,
     insideHandler: () => runningExecution.getStore()?.insideHandler === true,
@@ -50,8 +55,7 @@ export function startRun(
   });
   operation.become(factsOf(run, key), (resource) => (execution.resource = resource));
   // Before the tap, which keeps the news from those who come later.
-  if (isClosed(request.rawResponse)) execution.responseClosed();
-  else request.rawResponse.once('close', () => execution.responseClosed());
+  execution.whenConcluded(whenClosed(request.rawResponse, () => execution.responseClosed()));
   tapResponse(exchange, execution);
 
   let recovered = false;
@@ -89,21 +93,6 @@ export function startRun(
 
 function factsOf({ id, attempt, previous, signal }: Run, key: string): OperationFacts {
   return { key, recordId: id, attempt, takenOver: previous === 'expired', signal };
-}
-
-function lateOutcome({ runtime, operation }: Exchange, run: Run): LateOutcome | undefined {
-  try {
-    return lateOutcomeIn(run.steps);
-  } catch (error) {
-    void run.release({ forget: true });
-    runtime.publish({ type: 'record-unreadable', id: run.id, operation, error });
-    throw runtime.problems.recordUnreadable(error);
-  }
-}
-
-function answerLate(late: LateOutcome): HandlerValue {
-  if (late.phase === 'returned') return late;
-  throw errorAgain(late);
 }
 
 /** Who is told how the chain inside our interceptor ends, and by whom its answer is sent. */

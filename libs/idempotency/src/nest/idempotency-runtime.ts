@@ -17,7 +17,7 @@ import { GraceTimers } from './grace-timers.js';
 import { HandlerPlans } from './handler-plan.js';
 import { logEvent } from './log-event.js';
 import type { IdempotencyModuleOptions } from './options.js';
-import { Problems } from './problems.js';
+import { Problems, type IdempotencyException } from './problems.js';
 import { resolveOptions, type ResolvedOptions } from './resolve-options.js';
 import { UploadWarnings } from './upload-warnings.js';
 import { systemClock, systemRandomness, systemTimers } from './system-ports.js';
@@ -111,6 +111,13 @@ export class IdempotencyRuntime {
     this.logger.warn(
       `The result of ${operation} cannot be recorded: ${reason}. Its effect is, and retries get result-not-replayable. ` +
         'Return plain data, or an instance of a class that the handler declares as its return type or that is an object type of the schema.',
+    );
+  }
+
+  /** Each of these is a message that does nothing, and whoever sent it does not hear of it. */
+  warnOfRefusedEvent(pattern: string, { code, message }: IdempotencyException): void {
+    this.logger.warn(
+      `An event ${pattern} was refused (${code}), and nobody else is told: it is lost unless it is delivered again. ${message}`,
     );
   }
 

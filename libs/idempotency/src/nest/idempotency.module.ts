@@ -108,7 +108,7 @@ export class IdempotencyModule
     warnOfStreamedUploads(this.runtime, this.modules, methods);
     await transportErrors.load(reached);
     await classes.learn(methods, reached);
-    if (reached.has('rpc') || reached.has('ws')) await serializers.load();
+    if ([...reached].some((transport) => transport !== 'http')) await serializers.load();
   }
 
   private found<T>(token: (abstract new (...args: never[]) => T) | string): T | undefined {

@@ -20,7 +20,6 @@ export const NEST_METADATA = {
   graphqlResolver: 'graphql:resolver_type',
   graphqlName: 'graphql:resolver_name',
   graphqlProperty: 'graphql:resolve_property',
-  graphqlReference: 'graphql:resolve_reference',
   routeArguments: '__routeArguments__',
   responsePassthrough: '__responsePassthrough__',
   interceptors: '__interceptors__',

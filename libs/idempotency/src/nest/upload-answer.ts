@@ -81,6 +81,10 @@ class UploadChain implements WatchedChain {
     else this.execution.whenConcluded(fn);
   }
 
+  whenLetGo(fn: () => void): void {
+    this.execution?.whenLetGo(fn);
+  }
+
   chainStarted(): void {
     this.isOver = false;
     this.execution?.chainStarted();

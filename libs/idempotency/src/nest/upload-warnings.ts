@@ -18,7 +18,7 @@ export class UploadWarnings {
     this.told.add(plan);
     this.logger.warn(
       `${name}: ${because}, so without a Content-Digest header the bytes of uploaded files are not compared: ` +
-        'another file of the same name, type and size, with the same key, gets the recorded answer. ' +
+        'another file with the same key may get the recorded answer, since at most its name, type and size count. ' +
         'Let clients send Content-Digest (RFC 9530), or keep files in memory or on a disk until the handler runs, ' +
         'where `request.file`, `request.files` or `request.body` tell of them. This is said once.',
     );

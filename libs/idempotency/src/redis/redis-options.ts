@@ -39,7 +39,7 @@ export interface RedisCommonOptions {
    * client gets an answer whose record it would lose.
    *
    * That holds when the replica that becomes primary is one of those that answered: with as many as there are, always.
-   * A number alone has a timeout of 250 ms; `timeout` is seconds, or a string with a unit.
+   * A number alone has a timeout of 250 ms; `timeout` is seconds, or a string with a unit, and 2 s at most.
    *
    * Changes go out in groups, one group at a time. Give the storage a client of its own: WAIT blocks the connection.
    *

@@ -1,4 +1,4 @@
-import { RecordUnreadableError } from '../core/errors.js';
+import { RecordUnreadableError, StorageUnavailableError } from '../core/errors.js';
 import type {
   Claim,
   ClaimOutcome,
@@ -115,6 +115,7 @@ export class RedisStorage implements IdempotencyStorage {
     const { connection } = this;
     const key = connection.keyPrefix.sent + id;
     const removed = await connection.send(['DEL', key], key, (count) => count === 1).catch(this.failed);
+    refuseQueued(connection.where, removed);
     return removed === 1;
   }
 
@@ -181,6 +182,7 @@ export class RedisStorage implements IdempotencyStorage {
     const send = (command: RedisCommand) => connection.send(command, key, isChange);
     const answer = (await runScript(send, this.scripts[name], key, args).catch(this.failed)) as
       readonly unknown[] | null;
+    refuseQueued(connection.where, answer);
     if (answer?.[0] === CODE.unreadable) throw unreadable(Number(answer[1]), answer[2] as Buffer);
     return answer ?? [];
   }
@@ -195,6 +197,14 @@ const BUILT_UPON: readonly unknown[] = [CODE.applied, CODE.claimedNew, CODE.clai
 
 function isOwnChange(answer: unknown): boolean {
   return BUILT_UPON.includes((answer as readonly unknown[] | null)?.[0]);
+}
+
+/** Of a transaction that the application has opened on the client, commands are answered by that, and run at its end or never. */
+function refuseQueued(where: string, answer: unknown): void {
+  if (Array.isArray(answer) || String(answer) !== 'QUEUED') return;
+  throw new StorageUnavailableError(
+    `${where} is in a transaction of the application (MULTI), so nothing is known of what was asked. Give the storage a client of its own.`,
+  );
 }
 
 function wholeMs(ms: number): string {

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { InvalidOptionsError, StorageUnavailableError, type IdempotencyError } from '../core/errors.js';
-import { durationMs, type Duration } from '../core/duration.js';
+import { durationMs, inWords, type Duration } from '../core/duration.js';
 import { CommandGate, notSent } from './command-gate.js';
 import type { RedisClient, RedisCommand } from './redis-client.js';
 import { messageOf } from './redis-errors.js';
@@ -13,7 +13,12 @@ export interface ReplicaWait {
 
 /** Half of what a claim has by default for each of its two questions. */
 const DEFAULT_TIMEOUT: Duration = '250ms';
-const LONGEST_TIMEOUT_S = 60;
+const PLAIN_NUMBER_LIMIT_S = 60;
+/**
+ * While a connection waits it answers nothing. For longer it would count as silent, as at start, where the replicas are
+ * asked for twice.
+ */
+const LONGEST_TIMEOUT_MS = 2_000;
 
 export function replicaWait(
   option: number | { readonly replicas: number; readonly timeout?: Duration } | undefined,
@@ -23,13 +28,16 @@ export function replicaWait(
     typeof option === 'object' && option !== null ? option : { replicas: option, timeout: undefined };
   if (!Number.isInteger(replicas) || replicas < 1) {
     throw new InvalidOptionsError(
-      `redisStorage: \`waitReplicas\` is ${replicas}. Give the number of replicas that must have a change, 1 or more, or leave it out.`,
+      `redisStorage: \`waitReplicas\` is ${typeof replicas === 'string' ? `'${String(replicas)}'` : String(replicas)}. Give the number of replicas that must have a change, 1 or more, or leave it out.`,
     );
   }
-  return {
-    replicas,
-    timeoutMs: durationMs('waitReplicas.timeout', timeout ?? DEFAULT_TIMEOUT, LONGEST_TIMEOUT_S),
-  };
+  const timeoutMs = durationMs('waitReplicas.timeout', timeout ?? DEFAULT_TIMEOUT, PLAIN_NUMBER_LIMIT_S);
+  if (timeoutMs > LONGEST_TIMEOUT_MS) {
+    throw new InvalidOptionsError(
+      `redisStorage: \`waitReplicas.timeout\` is ${inWords(timeoutMs)}, and all calls of this process stand in line meanwhile. Give ${inWords(LONGEST_TIMEOUT_MS)} at most.`,
+    );
+  }
+  return { replicas, timeoutMs };
 }
 
 /** Whether an answer stands for a change, so that it counts only once the replicas have it. */

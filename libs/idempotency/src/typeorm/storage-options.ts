@@ -67,6 +67,13 @@ export function resolveOptions(options: TypeOrmStorageOptions): ResolvedOptions 
       );
     }
   }
+  const { dataSource } = options;
+  // Not `instanceof`: the application may have a copy of TypeORM of its own.
+  if (dataSource !== undefined && typeof dataSource?.isInitialized !== 'boolean') {
+    throw new InvalidOptionsError(
+      'typeOrmStorage: `dataSource` is not a DataSource. Give `await new DataSource({ … }).initialize()`, or leave it out where the application has one.',
+    );
+  }
   const controlConnections = options.controlConnections ?? 2;
   if (!Number.isSafeInteger(controlConnections) || controlConnections < 1) {
     throw new InvalidOptionsError(
@@ -75,7 +82,7 @@ export function resolveOptions(options: TypeOrmStorageOptions): ResolvedOptions 
   }
   const purgeEvery = options.purgeEvery ?? '10m';
   return {
-    dataSource: options.dataSource,
+    dataSource,
     table: options.table === undefined ? undefined : parseTableName(options.table),
     controlConnections,
     purgeEveryMs: purgeEvery === false ? undefined : durationMs('purgeEvery', purgeEvery),

@@ -18,8 +18,8 @@ export type StreamEnd =
   | { readonly kind: 'lost' };
 
 export interface StreamTerms {
-  /** Whether so many emissions can still be kept. */
-  readonly fits: (emission: unknown) => boolean;
+  /** A copy of an emission, before anybody can change it; undefined when it is too much beside those before. */
+  readonly copy: (emission: unknown) => { readonly value: unknown } | undefined;
   /** Ends the record; awaited before the end of the stream is passed on. Never rejects. */
   readonly onEnd: (end: StreamEnd) => Promise<void>;
 }
@@ -34,9 +34,8 @@ export function hold(source: Observable<unknown>, terms: StreamTerms): Promise<H
 
 class HeldStream {
   private count = 0;
-  /** What is to be recorded, as long as it fits. */
-  private readonly emissions: unknown[] = [];
-  private fits = true;
+  /** What is to be recorded; undefined once it is too much. */
+  private copies: unknown[] | undefined = [];
   /** What came before anybody listened. */
   private readonly waiting: unknown[] = [];
   private listener: Subscriber<unknown> | undefined;
@@ -58,8 +57,8 @@ class HeldStream {
           else resolve({ kind: 'failed', error });
         },
         complete: () => {
-          const end: StreamEnd = this.fits
-            ? { kind: 'completed', emissions: this.emissions }
+          const end: StreamEnd = this.copies
+            ? { kind: 'completed', emissions: this.copies }
             : { kind: 'lost' };
           if (this.count > 1) void this.end(end, (to) => to.complete());
           else
@@ -76,9 +75,9 @@ class HeldStream {
 
   private emitted(value: unknown): void {
     this.count += 1;
-    this.fits &&= this.terms.fits(value);
-    if (this.fits) this.emissions.push(value);
-    else this.emissions.length = 0;
+    const copy = this.copies && this.terms.copy(value);
+    if (copy) this.copies?.push(copy.value);
+    else this.copies = undefined;
     if (this.listener) this.listener.next(value);
     else this.waiting.push(value);
   }

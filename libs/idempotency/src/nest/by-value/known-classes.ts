@@ -23,6 +23,8 @@ interface TypeRegister {
 export class ApplicationClasses implements KnownClasses {
   private readonly prototypes = new Map<string, object>();
   private readonly names = new Map<object, string>();
+  /** Names of two classes: whoever reads one could not tell which. */
+  private readonly ambiguous = new Set<string>();
   private register: TypeRegister | undefined;
 
   /** @param methods every decorated method of the application */
@@ -60,12 +62,12 @@ export class ApplicationClasses implements KnownClasses {
 
   private add(name: string, prototype: object): void {
     const other = this.prototypes.get(name);
-    if (other === prototype) return;
+    if (other === prototype || this.ambiguous.has(name)) return;
     if (other === undefined) {
       this.prototypes.set(name, prototype);
       if (!this.names.has(prototype)) this.names.set(prototype, name);
     } else {
-      // Two of one name: whoever reads it could not tell which.
+      this.ambiguous.add(name);
       this.names.delete(other);
       this.prototypes.delete(name);
     }

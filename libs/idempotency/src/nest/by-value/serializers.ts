@@ -21,8 +21,8 @@ export class Serializers {
     }
   }
 
-  /** Carries a value that is a reply as it is, so that nothing goes out on a replay that did not go out before. */
-  carryReply(value: unknown, classes: KnownClasses): CarriedValue {
+  /** Carries a value so that nothing goes out on a replay that did not go out before. */
+  carry(value: unknown, classes: KnownClasses): CarriedValue {
     const carried = carryValue(value, classes);
     if (carried.kind === 'refused' || carried.lostClass === undefined) return carried;
     if (!this.wouldMiss(value, carriedValue(carried.bytes, classes))) return carried;

@@ -8,12 +8,14 @@ import { recordId } from '../../core/record-id.js';
 import { selectMembers } from '../../http/request-parts.js';
 import { findKeyIn, readKey, scopeOf, wordsForPlaces, type Caller } from '../caller.js';
 import { begin, refuse } from '../claim.js';
+import { isTakenByAnother } from '../contexts/graphql-document.js';
 import { markField } from '../contexts/graphql-replay-mark.js';
 import { openRequest } from '../contexts/open-request.js';
 import type { ValueRequest } from '../contexts/value-request.js';
 import { withoutRun, type Answer } from '../exchange.js';
 import type { HandlerPlan } from '../handler-plan.js';
 import type { IdempotencyRuntime } from '../idempotency-runtime.js';
+import { IdempotencyException } from '../problems.js';
 import { holdsPromise, keyPlacesOf } from './value-identity.js';
 import { replayValue } from './value-replay.js';
 import { runValue } from './value-run.js';
@@ -40,9 +42,14 @@ export function protectByValue(
     scope.runInAsyncScope(() => void answer(exchange, next, subscriber));
   });
   const { transportErrors } = runtime;
-  return answered.pipe(
-    catchError((error: unknown) => throwError(() => transportErrors.inWordsOf(plan.transport, error))),
-  );
+  const told = (error: unknown): unknown => {
+    // Nest says nothing of an `RpcException` that answers no request.
+    if (plan.message?.isEvent === true && error instanceof IdempotencyException) {
+      runtime.warnOfRefusedEvent(plan.message.names.join(' or '), error);
+    }
+    return transportErrors.inWordsOf(plan.transport, error);
+  };
+  return answered.pipe(catchError((error: unknown) => throwError(() => told(error))));
 }
 
 /** Never rejects. Whoever subscribes again (`retry`) asks again: a run that goes on or has ended well is not repeated. */
@@ -57,7 +64,7 @@ async function answer(
     if (subscriber.closed) return await giveUp(decision);
     // From here to the subscription nothing is awaited, so nobody can give up unseen.
     const given = follow(exchange, decision);
-    if (exchange.plan.transport === 'graphql') markField(exchange.context, isReplay(decision));
+    mark(exchange, decision);
     given(next).subscribe(subscriber);
   } catch (error) {
     subscriber.error(error);
@@ -86,9 +93,16 @@ async function decide(exchange: ValueExchange): Promise<Decision> {
   const apart = found.from === 'header' && request.position !== '';
   const key = apart ? `${own}\u0000${request.position}` : own;
   const id = recordId({ namespace, operation, scope, key });
+  const { document } = request;
+  if (found.from === 'header' && document !== undefined && isTakenByAnother(document, id)) {
+    throw problems.keyMalformed(found.where, SHARED_BY_DOCUMENTS);
+  }
   const outcome = await begin(exchange, id, await fingerprintFor(exchange));
   return { kind: 'keyed', id, key: own, outcome };
 }
+
+const SHARED_BY_DOCUMENTS =
+  'several documents in one HTTP request ask for this operation, and it cannot tell them apart; send them one by one, or with keys in their arguments';
 
 /** @throws IdempotencyException when the call is refused */
 function follow(exchange: ValueExchange, decision: Decision): Answer {
@@ -100,8 +114,14 @@ function follow(exchange: ValueExchange, decision: Decision): Answer {
   return withoutRun(exchange, { key, recordId: id });
 }
 
-function isReplay(decision: Decision): boolean {
-  return decision.kind === 'keyed' && decision.outcome.kind === 'replay';
+/** Never throws: a run that has been won would be ended by nobody. */
+function mark({ runtime, plan, context }: ValueExchange, decision: Decision): void {
+  if (plan.transport !== 'graphql') return;
+  try {
+    markField(context, decision.kind === 'keyed' && decision.outcome.kind === 'replay');
+  } catch (error) {
+    runtime.onFailure(error); // what the application calls a response is its own
+  }
 }
 
 async function giveUp(decision: Decision): Promise<void> {

@@ -10,8 +10,8 @@ export interface ValueExecutionTerms {
   readonly record: ValueRecord;
   /** Every emission of an Observable is a reply of its own. */
   readonly repliesByEmission: boolean;
-  /** Whether an emission can still be kept, beside those that were asked about before. */
-  readonly fits: (emission: unknown) => boolean;
+  /** A copy of an emission to be recorded; undefined when it is too much beside those before. */
+  readonly copy: (emission: unknown) => { readonly value: unknown } | undefined;
   /** Runs the handler, or answers in its place. */
   readonly run: (handler: () => unknown) => Promise<unknown>;
 }
@@ -72,12 +72,12 @@ export class ValueExecution {
   }
 
   private async settled(result: unknown): Promise<unknown> {
-    const { repliesByEmission, fits } = this.terms;
+    const { repliesByEmission, copy } = this.terms;
     if (!repliesByEmission || !isObservable(result)) {
       const { value } = await settle(result);
       return this.returned({ value });
     }
-    const held = await hold(result, { fits, onEnd: (end) => this.streamEnded(end) });
+    const held = await hold(result, { copy, onEnd: (end) => this.streamEnded(end) });
     if (held.kind === 'settled') return this.returned(held.value);
     if (held.kind === 'failed') throw held.error;
     this.held = held;

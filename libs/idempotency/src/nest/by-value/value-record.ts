@@ -27,6 +27,7 @@ export class ValueRecord {
   /** Nothing has happened: the record becomes what this run found. */
   async notBegun(): Promise<void> {
     await this.terms.run.release({ forget: true });
+    this.terms.acknowledgement?.pass();
   }
 
   async returned(value: HandlerValue): Promise<void> {

@@ -1,8 +1,10 @@
-import { carryValue } from '../../core/carried-value.js';
+import { carriedValue } from '../../core/carried-value-reader.js';
 import type { Run } from '../../core/run.js';
 import { inside, type Answer } from '../exchange.js';
 import { RunningOperation } from '../idempotent-operation.js';
+import { answerLate, lateOutcome } from '../late-answer.js';
 import { recover } from '../recover.js';
+import { shown } from '../settle.js';
 import { guarded } from '../user-callbacks.js';
 import { Acknowledgement } from './acknowledgement.js';
 import type { ValueExchange } from './value-exchange.js';
@@ -12,13 +14,13 @@ import { ValueRecord } from './value-record.js';
 /** Runs the handler and records what it came to. */
 export function runValue(exchange: ValueExchange, run: Run, key: string): Answer {
   const { runtime, plan } = exchange;
+  // A route that shares its records with us may have been answered before its handler was through.
+  const late = lateOutcome(exchange, run);
   const { ttlMs, maxResponseBytes } = plan.options;
   const { record: policy } = guarded(plan.options, runtime);
   const transport = plan.transport === 'http' ? 'job' : plan.transport;
   const { classes, serializers } = runtime;
-  const isReply = transport !== 'graphql';
-  const carry = (value: unknown) =>
-    isReply ? serializers.carryReply(value, classes) : carryValue(value, classes);
+  const carry = (value: unknown) => serializers.carry(value, classes);
   const acknowledgement = transport === 'ws' ? Acknowledgement.of(exchange.context) : undefined;
   acknowledgement?.hold();
   const record = new ValueRecord({
@@ -38,13 +40,16 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
   const execution = new ValueExecution({
     record,
     // GraphQL takes the last value of an Observable; a message is answered with each.
-    repliesByEmission: isReply,
-    fits: (emission) => {
+    repliesByEmission: transport !== 'graphql',
+    copy: (emission) => {
       const carried = carry(emission);
-      keptBytes += carried.kind === 'carried' ? carried.bytes.length : 0;
-      return keptBytes <= maxResponseBytes;
+      // Why it cannot be carried is told at the end, when all of them are.
+      if (carried.kind === 'refused') return { value: emission };
+      keptBytes += carried.bytes.length;
+      return keptBytes <= maxResponseBytes ? { value: carriedValue(carried.bytes, classes) } : undefined;
     },
     run: async (handler) => {
+      if (late !== undefined) return shown(answerLate(late));
       const earlier = takenOver ? await recover(exchange, operation) : undefined;
       return earlier === undefined ? handler() : earlier;
     },

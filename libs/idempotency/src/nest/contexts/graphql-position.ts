@@ -65,12 +65,15 @@ export function positionOf(info: ResolveInfo): string {
   for (let at: ResponsePath | undefined = info.path; at !== undefined; at = at.prev) keys.unshift(at);
   let selections: readonly SelectionSet[] = [info.operation.selectionSet];
   const steps: string[] = [];
-  for (const { key, typename } of keys) {
+  for (const at of keys) {
+    const { key } = at;
     if (typeof key === 'number') {
       steps.push(String(key));
       continue;
     }
-    const fields = collect(info, selections, typename ?? info.parentType.name);
+    // What is compiled (`jit` of Mercurius) knows the type of the last one alone.
+    const type = at === info.path ? info.parentType.name : at.typename;
+    const fields = collect(info, selections, type);
     const nodes = fields.get(key) ?? [];
     const name = nodes[0]?.name.value ?? info.fieldName;
     const before = [...fields].slice(0, [...fields.keys()].indexOf(key));
@@ -81,8 +84,15 @@ export function positionOf(info: ResolveInfo): string {
   return steps.join('/');
 }
 
-/** The fields that are executed on a type, by the name they get in the response, in the order of execution. */
-function collect(info: ResolveInfo, sets: readonly SelectionSet[], type: string): Map<string, FieldNode[]> {
+/**
+ * The fields that are executed on a type, by the name they get in the response, in the order of execution; for an unknown type those
+ * of any that it may be.
+ */
+function collect(
+  info: ResolveInfo,
+  sets: readonly SelectionSet[],
+  type: string | undefined,
+): Map<string, FieldNode[]> {
   const fields = new Map<string, FieldNode[]>();
   const spread = new Set<string>();
   const visit = ({ selections }: SelectionSet): void => {
@@ -104,8 +114,12 @@ function collect(info: ResolveInfo, sets: readonly SelectionSet[], type: string)
   return fields;
 }
 
-function applies({ schema }: ResolveInfo, { typeCondition }: FragmentNode, type: string): boolean {
-  if (typeCondition === undefined || typeCondition.name.value === type) return true;
+function applies(
+  { schema }: ResolveInfo,
+  { typeCondition }: FragmentNode,
+  type: string | undefined,
+): boolean {
+  if (typeCondition === undefined || type === undefined || typeCondition.name.value === type) return true;
   const condition = schema.getType(typeCondition.name.value);
   const isAbstract = condition && ('getTypes' in condition || 'resolveType' in condition);
   return isAbstract ? schema.getPossibleTypes(condition as never).some(({ name }) => name === type) : false;

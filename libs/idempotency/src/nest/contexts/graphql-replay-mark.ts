@@ -1,13 +1,20 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { ServerResponse } from 'node:http';
 
 interface AnyGraphqlContext {
-  readonly res?: ServerResponse;
-  readonly req?: { readonly res?: ServerResponse };
-  readonly reply?: { header(name: string, value: string): unknown; removeHeader(name: string): unknown };
+  readonly res?: AnyResponse;
+  readonly req?: { readonly res?: AnyResponse };
+  readonly reply?: AnyResponse;
 }
 
-/** Requests with a protected field that has run. */
+/** A response of node or of Fastify, or whatever else an application calls so. */
+interface AnyResponse {
+  readonly headersSent?: boolean;
+  setHeader?(name: string, value: string): unknown;
+  header?(name: string, value: string): unknown;
+  removeHeader?(name: string): unknown;
+}
+
+/** Responses with a protected field that has run. */
 const ran = new WeakSet<object>();
 
 /**
@@ -16,16 +23,14 @@ const ran = new WeakSet<object>();
  */
 export function markField(context: ExecutionContext, replayed: boolean): void {
   const shared = context.getArgs<[unknown, unknown, AnyGraphqlContext | undefined]>()[2];
-  if (typeof shared !== 'object' || ran.has(shared)) return;
-  if (!replayed) ran.add(shared);
-  const response = shared.res ?? shared.req?.res;
-  if (shared.reply !== undefined) {
-    if (replayed) shared.reply.header(MARK, 'true');
-    else shared.reply.removeHeader(MARK);
-  } else if (response !== undefined && !response.headersSent) {
-    if (replayed) response.setHeader(MARK, 'true');
-    else response.removeHeader(MARK);
-  }
+  const response = shared?.reply ?? shared?.res ?? shared?.req?.res;
+  // Documents of one request may have a context each, and share their response.
+  if (typeof response !== 'object' || ran.has(response)) return;
+  if (!replayed) ran.add(response);
+  if (response.headersSent === true) return;
+  if (!replayed) response.removeHeader?.(MARK);
+  else if (typeof response.setHeader === 'function') response.setHeader(MARK, 'true');
+  else response.header?.(MARK, 'true');
 }
 
 const MARK = 'Idempotent-Replayed';

@@ -1,18 +1,14 @@
-import { HttpException } from '@nestjs/common';
 import { RecordUnreadableError } from '../../core/errors.js';
+import type { HandlerError } from '../../http/late-outcome.js';
 import { ownRefusalOf } from '../../http/own-refusal.js';
+import { describeError, errorAgain } from '../http-errors.js';
 import { IdempotencyException } from '../problems.js';
 import type { Transport } from '../transports.js';
 import { optionalPackage } from './optional-package.js';
 
 /** A thrown error that is final, as it is recorded. */
 export type RecordedError =
-  | {
-      readonly as: 'http';
-      readonly status: number;
-      readonly response: string | object;
-      readonly message: string;
-    }
+  | ({ readonly as: 'http'; readonly message: string } & HandlerError)
   | { readonly as: 'message'; readonly payload: unknown; readonly message: string }
   | { readonly as: 'graphql'; readonly extensions: unknown; readonly message: string };
 
@@ -54,10 +50,10 @@ export class TransportErrors {
       const { message } = error;
       return { status: error.getStatus(), recorded: { as: 'message', payload: problemOf(error), message } };
     }
-    if (error instanceof HttpException) {
-      const status = error.getStatus();
-      const recorded = { as: 'http', status, response: error.getResponse(), message: error.message } as const;
-      return { status, recorded };
+    const known = describeError(error);
+    if (known !== undefined) {
+      const { message } = error as Error;
+      return { status: known.status, recorded: { as: 'http', ...known, message } };
     }
     const own = ownRefusalOf(error);
     if (own === undefined) return undefined;
@@ -73,11 +69,12 @@ export class TransportErrors {
   rebuild(transport: Transport, value: unknown): Error {
     const { as, message, ...said } = (value ?? {}) as Record<string, unknown>;
     if (typeof message !== 'string') throw malformed();
-    const { status, response, payload, extensions } = said;
+    const { status, response, name, payload, extensions } = said;
     const isSaid = (what: unknown): what is string | object =>
       typeof what === 'string' || (typeof what === 'object' && what !== null);
     if (as === 'http' && typeof status === 'number' && isSaid(response)) {
-      return Object.assign(new HttpException(response, status), { message });
+      const named = typeof name === 'string' ? { name } : {};
+      return Object.assign(errorAgain({ status, response, ...named }), { message });
     }
     if (as === 'message' && isSaid(payload)) {
       return this.messageError(transport, payload, message) ?? this.fieldError(message, payload);

@@ -1,3 +1,5 @@
+import type { CarriedDocument } from './graphql-document.js';
+
 /** What we use of a message or of a field that is resolved, the same for every transport. */
 export interface ValueRequest {
   /** Name of the operation, unless the decorator gives one. */
@@ -12,6 +14,8 @@ export interface ValueRequest {
   readonly headers: readonly string[];
   /** Tells executions apart that share one header; empty for the first or only one. */
   readonly position: string;
+  /** Whose header it is, where several documents may share one. */
+  readonly document?: CarriedDocument | undefined;
   /** Nobody waits for a reply, so there is none to be kept. */
   readonly noReply: boolean;
 }

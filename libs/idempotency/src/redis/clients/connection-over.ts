@@ -24,7 +24,8 @@ export function connectionOver(client: HandedInRedis, wait: ReplicaWait | undefi
     if (has('nodeClient', 'function')) {
       return new ClusterConnection(fromNodeRedisCluster(client as NodeRedisCluster), wait);
     }
-    if (has('getMasterNode', 'function') && has('_execute', 'function')) {
+    if (has('getMasterNode', 'function')) {
+      if (!has('_execute', 'function')) throw unknownSentinel();
       return new SentinelConnection(fromNodeRedisSentinel(client as NodeRedisSentinel), wait);
     }
     if (has('isReady', 'boolean'))
@@ -33,5 +34,13 @@ export function connectionOver(client: HandedInRedis, wait: ReplicaWait | undefi
   throw new InvalidOptionsError(
     'redisStorage: `client` is not a client that can be used. Give what `createClient()`, `createCluster()` or `createSentinel()` ' +
       'of the package `redis` 5 or 6 make, or a `Redis` or `Cluster` of `ioredis` 5.',
+  );
+}
+
+/** Taken for a client of one server it would send commands again after a failover, however late. */
+function unknownSentinel(): InvalidOptionsError {
+  return new InvalidOptionsError(
+    'redisStorage: the `client` handed in follows Sentinels, and this version of the package `redis` has no `_execute` that leads to their primary. ' +
+      'Use a version that docs/storages.md names, or a `Redis` of `ioredis` 5 with `sentinels`.',
   );
 }

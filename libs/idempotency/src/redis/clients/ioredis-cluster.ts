@@ -84,9 +84,19 @@ class Node implements ClusterNode {
   get connect(): (() => Promise<unknown>) | undefined {
     const redis = this.identity;
     if (!['wait', 'connecting', 'connect'].includes(redis.status)) return undefined;
-    return async () => {
-      if (redis.status === 'wait') redis.connect().catch(() => {});
-      while (['connecting', 'connect'].includes(redis.status)) await sleep(READY_POLL_MS);
+    return () => {
+      const attempt = attempts.get(redis) ?? connected(redis).finally(() => attempts.delete(redis));
+      attempts.set(redis, attempt);
+      return attempt;
     };
   }
+}
+
+/** A node that does not answer stays so for seconds, and is asked for by every call about its keys: they share one wait. */
+const attempts = new WeakMap<IoredisClient, Promise<void>>();
+
+/** Resolves also when it has failed. */
+async function connected(redis: IoredisClient): Promise<void> {
+  if (redis.status === 'wait') redis.connect().catch(() => {});
+  while (['connecting', 'connect'].includes(redis.status)) await sleep(READY_POLL_MS);
 }

@@ -64,7 +64,17 @@ function deafToSentinels({ sentinels, socketTimeout }: IoredisOptions): readonly
 }
 
 function callBuffer(client: IoredisClient, [name = '', ...args]: RedisCommand): Promise<unknown> {
-  return client.callBuffer(String(name), ...args);
+  return client.callBuffer(String(name), ...args).catch(failWithoutArguments);
+}
+
+/** ioredis adds the command with all its arguments. A logger would write them out: a response, an owner token. */
+function failWithoutArguments(error: unknown): never {
+  throw withoutArguments(error);
+}
+
+function withoutArguments(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null && 'command' in error) delete error.command;
+  return error;
 }
 
 /**
@@ -79,7 +89,7 @@ async function sendOutsideAutoPipeline(
   pipeline.callBuffer(String(name), ...args);
   const [[error, answer] = [new Error('The pipeline was not executed.'), undefined]] =
     (await pipeline.exec()) ?? [];
-  if (error !== null) throw error;
+  if (error !== null) throw withoutArguments(error);
   return answer;
 }
 

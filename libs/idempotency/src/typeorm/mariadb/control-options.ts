@@ -5,6 +5,12 @@ export type MariaDbOptions = Extract<DataSourceOptions, { type: 'mysql' | 'maria
 /** How long a new connection may take, and a call may wait for one of ours. */
 export const CONNECT_TIMEOUT_MS = 5000;
 
+/**
+ * Calls that wait for a connection at the same time; the next one is refused at once. While a server stands still,
+ * the pool would else keep a waiter for every call of the outage, long after each has been refused.
+ */
+export const MOST_WAITING = 10_000;
+
 /** What of `extra` is meant for the application's own statements, results and pool. */
 const NOT_OURS = [
   ...['connectionLimit', 'maxIdle', 'idleTimeout', 'queueLimit', 'waitForConnections', 'acquireTimeout'],
@@ -41,6 +47,7 @@ export function controlOptions(options: MariaDbOptions, size: number): MariaDbOp
     extra: {
       enableKeepAlive: true,
       ...extra,
+      queueLimit: MOST_WAITING,
       // What `performance_schema.session_connect_attrs` shows.
       connectAttributes: {
         ...(extra['connectAttributes'] as object | undefined),

@@ -18,7 +18,8 @@ const NOBODY = `'00000000-0000-0000-0000-000000000000'`;
 /** A derived table with a limit is made first, by itself: nothing else of the table is locked than what it finds. */
 const ALL = '18446744073709551615';
 
-export const secondsUntil = (column: string) => `(${column} - ${CLOCK}) / 1000`;
+/** Not divided: how many decimals a quotient has is a setting of the server (`div_precision_increment`). */
+export const secondsUntil = (column: string) => `(${column} - ${CLOCK}) * 0.001`;
 
 /** The claims of a renewal, as JSON: ids in hexadecimal digits, which no character set can change. */
 const ASKED = `json_table(?, '$[*]' columns (

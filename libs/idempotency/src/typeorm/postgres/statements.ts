@@ -1,3 +1,5 @@
+import { upsertedClaim } from '../upserted-claim.js';
+
 /**
  * Every SQL statement of the storage for PostgreSQL 12 and later. `table` is quoted. Each is atomic by itself, holds
  * no lock after its end, and judges time by `clock_timestamp()`: `now()` would be the start of the transaction.
@@ -15,10 +17,6 @@ const NOBODY = `'00000000-0000-0000-0000-000000000000'::uuid`;
 const claimable = (now: string) => `(r.expires_at <= ${now} or (
       r.state = 0 and r.attempt > 0 and r.fingerprint = $2 and (
         r.owner is null or r.owner = $3::uuid or ($6::boolean and r.lease_until <= ${now}))))`;
-
-/** In an upsert: the row is past its keeping time, so nothing of it counts; or the same claim asks again. */
-const OVER = 'r.expires_at <= excluded.created_at';
-const AGAIN = 'r.owner = excluded.owner';
 
 const secondsUntil = (column: string) => `extract(epoch from ${column} - clock_timestamp())::float8`;
 
@@ -42,19 +40,7 @@ won as (
   select $1, 0, 1, 0, $3::uuid, $2, now, now + $4::float8 * interval '1 ms', now + $5::float8 * interval '1 ms'
   from clock_timestamp() as now
   where not exists (select from found) or exists (select from locked)
-  on conflict (id) do update set
-    state = 0,
-    attempt = case when ${OVER} then 1 when ${AGAIN} then r.attempt else r.attempt + 1 end,
-    previous = case when ${OVER} then 0 when ${AGAIN} then r.previous when r.owner is null then 1 else 2 end,
-    owner_found = case when ${OVER} then null when ${AGAIN} then r.owner_found else r.owner end,
-    owner = excluded.owner,
-    fingerprint = excluded.fingerprint,
-    created_at = case when ${OVER} then excluded.created_at else r.created_at end,
-    lease_until = excluded.lease_until,
-    expires_at = excluded.expires_at,
-    steps_found = case when ${OVER} then null when ${AGAIN} then r.steps_found else octet_length(r.steps) end,
-    steps = case when ${OVER} then null else r.steps end,
-    result = null
+  on conflict (id) do update set ${upsertedClaim('octet_length')}
   where ${claimable('excluded.created_at')}
   returning r.attempt, r.previous, r.steps)
 select true as won, null as claimable, null as state, attempt, previous, null as fingerprint, null as released,

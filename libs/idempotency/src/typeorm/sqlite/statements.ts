@@ -1,3 +1,5 @@
+import { upsertedClaim } from '../upserted-claim.js';
+
 /**
  * Every SQL statement of the storage for SQLite 3.42 and later. `table` is quoted. Times are milliseconds since 1970 by
  * the clock of the host: SQLite has no server. What changes a record runs in a transaction that has the write lock from
@@ -25,10 +27,6 @@ const claimable = (now: string) => `(r.expires_at <= ${now} or (
       r.state = 0 and r.attempt > 0 and r.fingerprint = $2 and (
         r.owner is null or r.owner = $3 or ($6 and r.lease_until <= ${now}))))`;
 
-/** In an upsert: the row is past its keeping time, so nothing of it counts; or the same claim asks again. */
-const OVER = 'r.expires_at <= excluded.created_at';
-const AGAIN = 'r.owner = excluded.owner';
-
 /**
  * Purpose: what a claim finds. A replay is this alone, and waits for nobody who writes.
  * $1 id, $2 fingerprint, $3 owner token, $6 take over an expired lease
@@ -47,19 +45,7 @@ from ${table} as r where r.id = $1`;
 export const claim = (table: string) => `
 insert into ${table} as r (id, state, attempt, previous, owner, fingerprint, created_at, lease_until, expires_at)
 values ($1, 0, 1, 0, $3, $2, ${NOW}, ${inMs('$4')}, ${inMs('$5')})
-on conflict (id) do update set
-  state = 0,
-  attempt = case when ${OVER} then 1 when ${AGAIN} then r.attempt else r.attempt + 1 end,
-  previous = case when ${OVER} then 0 when ${AGAIN} then r.previous when r.owner is null then 1 else 2 end,
-  owner_found = case when ${OVER} then null when ${AGAIN} then r.owner_found else r.owner end,
-  owner = excluded.owner,
-  fingerprint = excluded.fingerprint,
-  created_at = case when ${OVER} then excluded.created_at else r.created_at end,
-  lease_until = excluded.lease_until,
-  expires_at = excluded.expires_at,
-  steps_found = case when ${OVER} then null when ${AGAIN} then r.steps_found else length(r.steps) end,
-  steps = case when ${OVER} then null else r.steps end,
-  result = null
+on conflict (id) do update set ${upsertedClaim('length')}
 where ${claimable('excluded.created_at')}
 returning 1 as won, 0 as claimable, attempt, previous, steps`;
 
