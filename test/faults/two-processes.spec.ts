@@ -5,7 +5,7 @@ import { FaultBench, placeOrder, type Answer, type Pair, type StorageName } from
 let bench: FaultBench;
 beforeAll(async () => {
   bench = await FaultBench.start();
-}, 60_000);
+}, 120_000);
 afterAll(() => bench.stop());
 
 const replayOf = (answer: Answer | undefined) => [201, answer?.text, 'true'];
@@ -18,7 +18,7 @@ describe.each<StorageName>(['redis', 'typeorm'])(
     // A lease is counted by the server, so the tests below wait for real.
     beforeAll(async () => {
       pair = await bench.pair(storage, { lease: '2s' });
-    }, 60_000);
+    }, 120_000);
 
     it('run one of 50 concurrent orders with one key; every other answer is 409 with Retry-After', async () => {
       await pair.handlersTake(1000);
@@ -84,6 +84,6 @@ describe.each<StorageName>(['redis', 'typeorm'])(
       expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
       expect(answers.filter(({ headers }) => headers.get('idempotent-replayed') === 'true')).toHaveLength(49);
       expect(await waiting.handlerExecutions()).toBe(1);
-    }, 60_000);
+    }, 120_000);
   },
 );

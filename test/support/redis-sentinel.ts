@@ -84,7 +84,7 @@ export class RedisSentinel {
   }
 
   /** The new primary, once every sentinel calls another one so and it takes writes. */
-  async failedOverFrom(old: RedisNode, withinMs = 20_000): Promise<RedisNode> {
+  async failedOverFrom(old: RedisNode, withinMs = 40_000): Promise<RedisNode> {
     let found = old;
     await until(
       'the sentinels agreed on another primary',

@@ -46,7 +46,7 @@ describe('a node of an ioredis Cluster that does not answer', () => {
   it('is connected once and looked at by one, however many calls wait for it', async () => {
     const node = new ConnectingNode();
     const cluster = fromIoredisCluster(clusterOf(node));
-    const calls = Array.from({ length: 200 }, () => cluster.primaries()[0]?.connect?.());
+    const calls = Array.from({ length: 200 }, async () => cluster.primaries()[0]?.connect?.());
     const before = node.looks;
     await sleep(100);
     expect(node.connects).toBe(1);
