@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   // Most tests take milliseconds; those with servers and processes share two cores with others.
   testTimeout: 30_000,
+  // Modules of a suite that is over stay in memory (ESM in Jest), and a worker that is full of them gets up to three times slower.
+  workerIdleMemoryLimit: '1GB',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testRegex: '\\.spec\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
