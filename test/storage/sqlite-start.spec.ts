@@ -176,9 +176,9 @@ describe('the table on SQLite', () => {
     expect(upQueries.map(({ query }) => query)).toEqual([]);
   });
 
-  it('is made once by processes that migrate at the same moment, also the very first time', async () => {
+  it('is made, and usable, when processes migrate a new file at the same moment, though not each of them succeeds', async () => {
     const file = sqlite.path();
-    // One may find the file locked by another's migration; started again, it finds the table.
+    // Who fails finds the table made when it is started again.
     expect(await migratedTogether(file, 3)).toContain(0);
     const dataSource = await sqlite.empty({ database: file });
     const storage = await sqlite.storage({ dataSource });
