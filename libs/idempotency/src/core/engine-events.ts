@@ -5,6 +5,8 @@ export interface IdempotencyEvent {
   readonly id: string;
   readonly operation: string;
   readonly attempt?: number;
+  /** Ties it to what else came of the request (`op.correlationId`); absent for what no request asked for. */
+  readonly correlationId?: string;
   readonly error?: unknown;
 }
 
@@ -33,6 +35,10 @@ export const IDEMPOTENCY_EVENT_TYPES = [
   'unrecorded',
   /** The outcome could not be stored until its time was over: a retry will run the handler again. */
   'outcome-dropped',
+  /** The transaction of a handler's writes and its record is not known to have committed; its client was told to ask again. */
+  'commit-failed',
+  /** An operation ended in a final error, and what its steps had done could not be undone; a retry goes on with that. */
+  'undo-failed',
   /** A storage call failed or did not answer in time. */
   'storage-failed',
   /** What is stored is not a record. */

@@ -1,7 +1,7 @@
 import { within } from './bounded.js';
 import { Claimer } from './claimer.js';
 import type { Codec } from './codec.js';
-import type { EventListener, IdempotencyEventType } from './engine-events.js';
+import type { EventListener, IdempotencyEvent, IdempotencyEventType } from './engine-events.js';
 import { RecordUnreadableError, StorageUnavailableError } from './errors.js';
 import { ForeignRuns } from './foreign-runs.js';
 import type { IdempotencyStorage } from './idempotency-storage.js';
@@ -45,6 +45,8 @@ export interface BeginRequest {
   readonly takeOver: boolean;
   /** What the record's result and steps go through. */
   readonly codec?: Codec | undefined;
+  /** Ties what is recorded and told of it to what else came of the request. */
+  readonly correlationId?: string | undefined;
   /** Which cache of this process may answer, and keeps what the storage answers. */
   readonly localCache?: LocalCacheTerms | undefined;
 }
@@ -84,7 +86,7 @@ export class IdempotencyEngine {
       this.emit('storage-failed', id, operationOf(id), error),
     );
     const emit: RunTools['emit'] = (type, run, error) =>
-      this.emit(type, run.id, run.operation, error, run.attempt);
+      this.emit(type, run.id, run.operation, error, run);
     const tools = { storage, clock, timers, randomness, keeper: this.keeper, caches, emit };
     this.local = new LocalRuns(claimer, tools);
     this.foreign = new ForeignRuns(clock, timers, randomness, storage.waitForChange?.bind(storage));
@@ -101,7 +103,7 @@ export class IdempotencyEngine {
     const outcome = await this.decide(request);
     const type = eventOf(outcome);
     const error = 'error' in outcome ? outcome.error : undefined;
-    if (type !== undefined) this.emit(type, request.id, request.operation, error);
+    if (type !== undefined) this.emit(type, request.id, request.operation, error, request);
     return outcome;
   }
 
@@ -194,13 +196,14 @@ export class IdempotencyEngine {
     id: string,
     operation: string,
     error?: unknown,
-    attempt?: number,
+    { attempt, correlationId }: Pick<IdempotencyEvent, 'attempt' | 'correlationId'> = {},
   ): void {
     const event = {
       type,
       id,
       operation,
       ...(attempt === undefined ? {} : { attempt }),
+      ...(correlationId === undefined ? {} : { correlationId }),
       ...(error === undefined ? {} : { error }),
     };
     try {

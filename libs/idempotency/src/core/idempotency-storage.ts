@@ -1,3 +1,5 @@
+import type { StorageTransactions } from './transaction.js';
+
 /**
  * What a pluggable backend does, as a promise per line. `storageContract` in `nestjs-idempotent/testing` holds one
  * clause for each of these promises; any storage can be held to it under any test runner.
@@ -85,12 +87,20 @@ export interface IdempotencyStorage {
 
   /** Resolves early when the record may have changed; at the latest after `timeoutMs`. Waiters poll when it is absent. */
   waitForChange?(id: string, timeoutMs: number): Promise<void>;
+
+  /**
+   * Transactions that a handler's writes and its record share; a sentence that says why not, and what to do instead, where
+   * they cannot be had. Asked once, after `start`. Absent: this storage knows no transactions.
+   */
+  transactions?(): StorageTransactions | string;
 }
 
 /** What the framework around a storage lends it at start. */
 export interface StorageHost {
   /** The application's only provider of that class, for example its TypeORM `DataSource`; `undefined` without one. */
   find<T>(type: abstract new (...args: never[]) => T): T | undefined;
+  /** All of them, for example every DataSource. */
+  findAll?<T>(type: abstract new (...args: never[]) => T): readonly T[];
   /** One line for the operator, about something that works but may hurt. */
   warn(message: string): void;
 }

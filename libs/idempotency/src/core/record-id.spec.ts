@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { keyHash, operationOf, operationPrefix, recordId, type RecordIdentity } from './record-id.js';
+import { isLockId, keyHash, lockId, operationOf, operationPrefix, recordId, type RecordIdentity } from './record-id.js';
 
 const USUAL: RecordIdentity = { namespace: 'shop', operation: 'POST /orders', scope: 'user-1', key: 'key-1' };
 
@@ -84,5 +84,22 @@ describe('keyHash', () => {
     expect(keyHash(recordId(USUAL))).toMatch(/^[A-Za-z0-9_-]{12}$/);
     expect(keyHash(recordId({ ...USUAL, operation: 'PUT /orders' }))).toBe(keyHash(recordId(USUAL)));
     expect(keyHash(recordId({ ...USUAL, scope: 'user-2' }))).not.toBe(keyHash(recordId(USUAL)));
+  });
+});
+
+describe('lockId', () => {
+  it('is the id of no record: nobody who walks over the records of a namespace meets it', () => {
+    const id = lockId('shop', 'user:ada');
+    expect(id.startsWith(operationPrefix('shop'))).toBe(false);
+    for (const operation of ['lock', '%lock', '', 'shop%lock'])
+      expect(id.startsWith(operationPrefix('shop', operation))).toBe(false);
+    expect([isLockId(id), isLockId(recordId({ ...USUAL, operation: '%lock' }))]).toEqual([true, false]);
+    expect([operationOf(id), keyHash(id)]).toEqual(['lock', id.slice(10, 22)]);
+  });
+
+  it('keeps names and namespaces apart, and shows no name', () => {
+    const ids = [lockId('shop', 'a'), lockId('shop', 'b'), lockId('shop2', 'a'), lockId('shop', 'a|b')];
+    expect(new Set(ids).size).toBe(4);
+    expect(ids[0]).toMatch(/^shop%lock\|[A-Za-z0-9_-]{43}$/);
   });
 });

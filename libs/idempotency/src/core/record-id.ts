@@ -25,8 +25,24 @@ export function operationPrefix(namespace: string, operation?: string): string {
   return operation === undefined ? `${namespace}|` : `${namespace}|${escape(operation)}|`;
 }
 
+/**
+ * The id under which a lock is kept. No namespace holds a `%`, so it is no record of any namespace, and whoever walks over the
+ * records of one does not meet it. Like keys, names of locks are not kept: they often name somebody.
+ */
+export function lockId(namespace: string, name: string): string {
+  const hash = createHash('sha256').update(JSON.stringify(['lock', name])).digest('base64url');
+  return `${namespace}${LOCK_MARK}|${hash}`;
+}
+
+export function isLockId(id: string): boolean {
+  return id.slice(0, id.indexOf('|')).endsWith(LOCK_MARK);
+}
+
+const LOCK_MARK = '%lock';
+
 /** The operation in a record id, for people. */
 export function operationOf(id: string): string {
+  if (isLockId(id)) return LOCK_OPERATION;
   const [, operation = ''] = id.split('|');
   try {
     return decodeURIComponent(operation);
@@ -34,6 +50,9 @@ export function operationOf(id: string): string {
     return operation;
   }
 }
+
+/** What events and logs say for locks. */
+export const LOCK_OPERATION = 'lock';
 
 /** A short name for a key in logs: the same key gives the same name, and the key cannot be read from it. */
 export function keyHash(id: string): string {

@@ -22,6 +22,7 @@ export type RunEnd =
 
 /** What became of the outcome that was handed in, or of the wish to give up. */
 export type CompleteOutcome = 'recorded' | 'superseded' | 'unrecorded';
+export type CommitOutcome = 'recorded' | 'uncommitted';
 export type ReleaseOutcome = 'released' | 'superseded' | 'unreleased';
 
 export interface RunTools {
@@ -46,6 +47,7 @@ export interface RunTerms {
   readonly sentAt: number;
   readonly operation: string;
   readonly codec?: Codec | undefined;
+  readonly correlationId?: string | undefined;
   readonly localCache?: LocalCacheTerms | undefined;
   /** Told when the claim was given up, and how it is to be given up should it be claimed once more. */
   readonly released: (options: ReleaseOptions) => void;

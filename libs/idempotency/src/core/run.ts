@@ -3,7 +3,8 @@ import type { Claim, OwnerOutcome, PreviousClaim, ReleaseOptions, Steps } from '
 import type { Lease, LeaseLossReason } from './lease-keeper.js';
 import { RecordCodec } from './record-codec.js';
 import type { StoredResult } from './result.js';
-import type { CompleteOutcome, ReleaseOutcome, RunEnd, RunTerms, RunTools } from './run-terms.js';
+import type { CommitOutcome, CompleteOutcome, ReleaseOutcome, RunEnd, RunTerms, RunTools } from './run-terms.js';
+import type { StorageTransaction } from './transaction.js';
 
 /** One way to end a run. */
 interface Ending {
@@ -20,6 +21,7 @@ export class Run implements Lease {
   private readableSteps: Steps;
   private readonly end = new Deferred<RunEnd>();
   private readonly close = new Deferred<void>();
+  private readonly gone = new Deferred<void>();
   private readonly aborter = new AbortController();
   private ending = false;
   private settled = false;
@@ -55,6 +57,9 @@ export class Run implements Lease {
   get attempt(): number {
     return this.terms.attempt;
   }
+  get correlationId(): string | undefined {
+    return this.terms.correlationId;
+  }
   get previous(): PreviousClaim {
     return this.terms.previous;
   }
@@ -79,6 +84,11 @@ export class Run implements Lease {
     return this.close.promise;
   }
 
+  /** Resolves when another run owns the record, or may begin at any moment: the last word, unlike `signal`. */
+  get lostForGood(): Promise<void> {
+    return this.gone.promise;
+  }
+
   /** Whether this process may answer duplicates from what it knows, without asking the storage. */
   leaseConfirmed(): boolean {
     return !this.settled && this.lost === undefined && this.tools.clock.monotonicMs() < this.confirmedUntil;
@@ -92,6 +102,7 @@ export class Run implements Lease {
   onLost(reason: LeaseLossReason): void {
     // While the outcome is being written, the answer to that tells who owns the record.
     if (this.ending) return;
+    if (reason !== 'unconfirmed') this.gone.resolve();
     const news = this.lost === undefined;
     this.lost = reason;
     if (!news) return;
@@ -115,22 +126,45 @@ export class Run implements Lease {
    * record, or `maxRun` has passed. An outcome that the codec fails on is stored without its body: the effect has happened.
    */
   async complete(result: StoredResult, ttlMs: number): Promise<CompleteOutcome> {
-    const { storage, clock, caches } = this.tools;
-    const { fingerprint, localCache } = this.terms;
-    const { plain, stored } = await this.codec.encodeResult(result, (error) =>
-      this.tools.emit('codec-failed', this, error),
-    );
-    const asked = caches.asked();
-    const answer = await this.finish({
-      event: 'completed',
-      write: () => storage.complete(this.claim, stored, ttlMs),
-      applied: () => {
-        caches.put(localCache, this.id, asked, { fingerprint, result: stored, expiresInMs: ttlMs });
-        return { kind: 'recorded', result: plain, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs };
-      },
-    });
+    const { stored, applied } = await this.outcome(result, ttlMs);
+    const write = () => this.tools.storage.complete(this.claim, stored, ttlMs);
+    const answer = await this.finish({ event: 'completed', write, applied });
     if (answer === 'unanswered') return 'unrecorded';
     return answer === 'applied' ? 'recorded' : 'superseded';
+  }
+
+  /**
+   * Stores the outcome in a transaction and commits that, once: what did not surely commit counts as not done, and the
+   * record tells whoever asks again. A run that is `uncommitted` must still be released. Never rejects.
+   */
+  async commit(result: StoredResult, ttlMs: number, transaction: StorageTransaction): Promise<CommitOutcome> {
+    const { emit, timers } = this.tools;
+    const { stored, applied } = await this.outcome(result, ttlMs);
+    const write = async (): Promise<OwnerOutcome> => {
+      const owner = await transaction.complete(this.claim, stored, ttlMs);
+      if (owner === 'applied') await transaction.commit();
+      return owner;
+    };
+    this.ending = true;
+    // As long as the lease at most: a database that hangs must not hang the client.
+    const answer = await within(timers, this.leaseMs, promised(write));
+    if (answer.kind === 'answered' && answer.value === 'applied') {
+      this.settle({ event: 'completed', applied }, 'applied');
+      return 'recorded';
+    }
+    this.ending = false;
+    if (answer.kind === 'answered') this.onLost('taken-over');
+    else emit('commit-failed', this, answer.kind === 'failed' ? bare(answer.error) : new Error(COMMIT_UNANSWERED));
+    return 'uncommitted';
+  }
+
+  /** Asks whether the record is still this run's; if so, it is for another lease. Never rejects. */
+  async isOwner(): Promise<boolean> {
+    const renewals = [{ claim: this.claim, leaseMs: this.leaseMs }];
+    const answer = await this.tryInTime(() => this.tools.storage.renew(renewals));
+    const owner = answer.kind === 'answered' ? answer.value[0] : undefined;
+    if (owner === 'lease_lost') this.onLost('taken-over');
+    return owner === 'applied';
   }
 
   /** Gives the claim up. Answers after `storageTimeout` at the latest; the write goes on like that of an outcome. */
@@ -161,6 +195,26 @@ export class Run implements Lease {
     if (saved.kind === 'failed') throw saved.error;
     if (saved.value === 'lease_lost') this.onLost('taken-over');
     return saved.value;
+  }
+
+  /** An outcome as it is stored, and what this process knows once it is. */
+  private async outcome(result: StoredResult, ttlMs: number): Promise<{ stored: Uint8Array } & Pick<Ending, 'applied'>> {
+    const { clock, caches, emit } = this.tools;
+    const { fingerprint, localCache } = this.terms;
+    const failed = (error: unknown) => emit('codec-failed', this, error);
+    const { plain, stored } = await this.codec.encodeResult(this.traced(result), failed);
+    const asked = caches.asked();
+    const applied = (): RunEnd => {
+      caches.put(localCache, this.id, asked, { fingerprint, result: stored, expiresInMs: ttlMs });
+      return { kind: 'recorded', result: plain, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs };
+    };
+    return { stored, applied };
+  }
+
+  /** Whoever looks at the record later finds what else came of the request. */
+  private traced(result: StoredResult): StoredResult {
+    const { correlationId } = this.terms;
+    return correlationId === undefined ? result : { ...result, meta: { ...result.meta, correlationId } };
   }
 
   private async finish(ending: Ending): Promise<OwnerOutcome | 'unanswered'> {
@@ -214,7 +268,7 @@ export class Run implements Lease {
   }
 
   /** The first answer counts. */
-  private settle({ event, applied }: Ending, outcome: OwnerOutcome | 'unanswered'): void {
+  private settle({ event, applied }: Omit<Ending, 'write'>, outcome: OwnerOutcome | 'unanswered'): void {
     if (this.settled) return;
     this.settled = true;
     this.tools.keeper.remove(this);
@@ -227,6 +281,15 @@ export class Run implements Lease {
     this.close.resolve();
   }
 }
+
+/** What caused it may be a driver's error, and those hold the statement with its values. */
+function bare(error: unknown): unknown {
+  if (!(error instanceof Error) || error.cause === undefined) return error;
+  const { name, message } = error;
+  return Object.assign(new Error(message), { name }, 'code' in error ? { code: error.code } : {});
+}
+
+const COMMIT_UNANSWERED = 'the database did not answer the commit before the lease was over';
 
 const ASK_AGAIN: RunEnd = { kind: 'ask again' };
 

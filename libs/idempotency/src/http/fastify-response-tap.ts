@@ -80,7 +80,7 @@ export class FastifyResponseTap {
     const head = this.headOf(reply, payload === undefined || payload === null ? 'none' : 'whole');
     const verdict = await this.ask(async () =>
       body.length > this.judge.limit
-        ? this.judge.tooLarge(head)
+        ? this.judge.tooLarge(head, true)
         : this.judge.ended({ ...head, ...(await this.trailers.made(payload)) }, body),
     );
     return this.follow(reply, verdict, head, payload);
@@ -99,7 +99,8 @@ export class FastifyResponseTap {
       bytes += chunk.length;
       if (bytes > this.judge.limit) {
         const head = this.headOf(reply, 'pieces');
-        const verdict = await this.ask(() => this.judge.tooLarge(head));
+        const verdict = await this.ask(() => this.judge.tooLarge(head, false));
+        if (verdict.kind === 'replace') stream.destroy();
         return this.follow(reply, verdict, head, resumed(held, iterator));
       }
     }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Run } from '../core/run.js';
+import { RunSteps, type StepTools } from '../core/run-steps.js';
+import { Work } from '../core/work.js';
 import { FakeClock } from '../testing/fake-clock.js';
 import type { ExecutionTerms } from './execution-terms.js';
 import { HttpExecution } from './http-execution.js';
@@ -18,6 +20,7 @@ function fakeRun(answers: { complete?: string; release?: string; saveStep?: stri
   const lease = new AbortController();
   const run = {
     signal: lease.signal,
+    steps: new Map(),
     complete: async ({ kind }: { kind: string }) => {
       calls.push(`complete ${kind}`);
       return answers.complete ?? 'recorded';
@@ -40,7 +43,7 @@ function execute(answers: Parameters<typeof fakeRun>[0] = {}, terms: Partial<Exe
   const { run, calls, lease } = fakeRun(answers);
   const failures: unknown[] = [];
   const execution = new HttpExecution({
-    run,
+    work: new Work(run, new RunSteps(run, NO_TOOLS)),
     ttlMs: 60_000,
     record: defaultRecordPolicy,
     keepsHeader: () => true,
@@ -50,12 +53,17 @@ function execute(answers: Parameters<typeof fakeRun>[0] = {}, terms: Partial<Exe
     insideHandler: () => false,
     answersItself: false,
     describeError: (error) => (error === REFUSAL ? { status: 409, response: 'no' } : undefined),
+    finalError: () => new Uint8Array(),
+    refusal: (code) => ({ status: 503, headers: [], body: Buffer.from(code) }),
     onFailure: (error) => failures.push(error),
     ...terms,
   });
   const end = (status = 201) => execution.ended(head(status), Buffer.from('body'));
   return { execution, calls, clock, failures, lease, end };
 }
+
+/** These handlers have no steps. */
+const NO_TOOLS = {} as StepTools;
 
 const REFUSAL = new Error('an HttpException with 409');
 
@@ -90,7 +98,7 @@ describe('a handler that returns', () => {
 
   it('is recorded without a body when that is too large', async () => {
     const { execution, calls } = returned();
-    await execution.tooLarge(head(201));
+    await execution.tooLarge(head(201), false);
     expect(calls).toEqual(['complete bodyless']);
   });
 

@@ -1,9 +1,11 @@
 import { Deferred } from '../core/bounded.js';
 import type { StoredResult } from '../core/result.js';
+import type { ReleaseOutcome } from '../core/run-terms.js';
 import { Conclusion } from './conclusion.js';
 import type { ExecutionTerms } from './execution-terms.js';
 import { encodeLateOutcome, type HandlerError, type HandlerValue } from './late-outcome.js';
 import { saveLateOutcome } from './late-outcome-save.js';
+import type { ProblemCode } from './problem-details.js';
 import { responseToResult, type HeaderList, type Resource } from './recorded-response.js';
 import { defaultRecordPolicy, isFinalStatus, type RecordDecision } from './retention.js';
 import type { ResponseHead, ResponseJudge, Verdict } from './response-tap.js';
@@ -97,7 +99,7 @@ export class HttpExecution implements ResponseJudge {
   }
 
   whenLetGo(fn: () => void): void {
-    this.conclusion.whenLetGo(fn, this.terms.run.signal);
+    this.conclusion.whenLetGo(fn, this.terms.work.run.signal);
   }
 
   progressed(): void {
@@ -120,6 +122,7 @@ export class HttpExecution implements ResponseJudge {
     if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     if (this.phase === 'running') await this.handlerWorksOn();
+    if (this.mustSettle()) return this.waitsForItself();
     const { keepsHeader } = this.terms;
     const headers = head.headers.filter(([name]) => keepsHeader(name));
     const trailers = head.trailers?.filter(([name]) => keepsHeader(name));
@@ -127,10 +130,15 @@ export class HttpExecution implements ResponseJudge {
     return this.conclude(head, () => responseToResult({ ...response, resource: this.resource }));
   }
 
-  async tooLarge(head: ResponseHead): Promise<Verdict> {
+  async tooLarge(head: ResponseHead, isWhole: boolean): Promise<Verdict> {
     this.answering();
     if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
+    if (this.mustSettle()) {
+      if (!isWhole) return this.undoneFor('response-too-large');
+      await this.handlerWorksOn();
+      if (this.mustSettle()) return this.waitsForItself();
+    }
     return this.conclude(head, () => this.bodyless(head.status));
   }
 
@@ -142,7 +150,9 @@ export class HttpExecution implements ResponseJudge {
 
   private async handlerWorksOn(): Promise<void> {
     this.handlerAnswered = true;
-    const { timers } = this.terms;
+    const { timers, work } = this.terms;
+    // What it writes after its answer commits with it.
+    if (work.isTransactional) return Promise.race([this.settled.promise, this.responseAwaited.promise]);
     const timer = timers.set(WORKS_ON_GRACE_MS, () => this.responseAwaited.resolve());
     await Promise.race([this.settled.promise, this.responseAwaited.promise]);
     timers.clear(timer);
@@ -160,6 +170,7 @@ export class HttpExecution implements ResponseJudge {
   }
 
   private async answeredEarly(): Promise<Verdict> {
+    this.terms.work.abandon();
     const concluded = this.concludeWithoutResponse();
     if (this.phase !== 'running') await concluded;
     return { kind: 'send', headers: [], deafAfter: true };
@@ -167,22 +178,77 @@ export class HttpExecution implements ResponseJudge {
 
   private async conclude(head: ResponseHead, result: () => StoredResult): Promise<Verdict> {
     this.conclusion.reach();
+    const { work } = this.terms;
     if (this.decide(head.status) === 'release') {
-      const forget = this.phase === 'not begun' || this.forgetWhenReleased;
-      const released = await this.terms.run.release({ forget });
+      const released = await this.release(head.status);
+      if (released === 'uncommitted') return this.refuse('commit-failed');
       return released === 'superseded' ? { kind: 'send', headers: this.headersFor(released) } : SEND;
     }
-    return { kind: 'send', headers: this.headersFor(await this.complete(result, head.status)) };
+    if (this.handlerAnswered && work.steps.undoing !== undefined) return this.undoneWithout(head.status);
+    if (this.phase === 'threw' && !this.handlerAnswered) {
+      const refused = await this.complete(result, head.status, (kept) =>
+        work.refuse(kept, this.terms.ttlMs, () => this.finalError(head.status)),
+      );
+      return refused === 'not undone' ? this.refuse('undo-failed') : { kind: 'send', headers: this.headersFor(refused) };
+    }
+    const kept = await this.complete(result, head.status, (kept) => work.keep(kept, this.terms.ttlMs));
+    if (kept === 'uncommitted') return this.refuse('commit-failed');
+    return { kind: 'send', headers: this.headersFor(kept) };
+  }
+
+  private async release(status: number): Promise<ReleaseOutcome | 'uncommitted'> {
+    const { work } = this.terms;
+    const forget = this.phase === 'not begun' || this.forgetWhenReleased;
+    if (!work.isTransactional || this.phase !== 'returned') {
+      const released = await work.giveUp({ forget });
+      // It has said something else than what became of its writes.
+      return work.isTransactional && this.handlerAnswered ? 'uncommitted' : released;
+    }
+    return status < 500 ? work.letGo() : work.giveUp({ forget });
+  }
+
+  /** The handler ran for the sake of its undos and has sent an answer by itself, which is not the one: that is for the next. */
+  private async undoneWithout(status: number): Promise<Verdict> {
+    const { work } = this.terms;
+    if ((await work.undo(() => this.finalError(status))) === 'undone') await work.giveUp({ forget: false });
+    return this.refuse('undo-failed');
+  }
+
+  /** What it writes from now on still belongs to its transaction. */
+  private mustSettle(): boolean {
+    return this.phase === 'running' && this.terms.work.isTransactional;
+  }
+
+  private waitsForItself(): Verdict {
+    this.terms.onFailure(new Error(WAITS_FOR_ITSELF));
+    return this.undoneFor('commit-failed');
+  }
+
+  /** What was to go out must not, and the run ends when the handler has settled. */
+  private undoneFor(code: ProblemCode): Verdict {
+    this.conclusion.reach();
+    const { work, onFailure } = this.terms;
+    work.abandon();
+    work.giveUp({ forget: false }).catch(onFailure);
+    return this.refuse(code);
+  }
+
+  private refuse(code: ProblemCode): Verdict {
+    const response = { ...this.terms.refusal(code), framing: 'whole' } as const;
+    return { kind: 'replace', response, headers: [] };
   }
 
   /** The effect has happened: what cannot be kept as it is must still never run again. */
-  private async complete(result: () => StoredResult, status: number | undefined) {
-    const { run, ttlMs, onFailure } = this.terms;
+  private async complete<T>(
+    result: () => StoredResult,
+    status: number | undefined,
+    end: (result: StoredResult) => Promise<T>,
+  ): Promise<T> {
     try {
-      return await run.complete(result(), ttlMs);
+      return await end(result());
     } catch (error) {
-      onFailure(error);
-      return run.complete({ kind: 'bodyless', meta: { status }, body: new Uint8Array(0) }, ttlMs);
+      this.terms.onFailure(error);
+      return end({ kind: 'bodyless', meta: { status }, body: new Uint8Array(0) });
     }
   }
 
@@ -198,6 +264,9 @@ export class HttpExecution implements ResponseJudge {
       return this.chain === 'value' && isFinalStatus(status) ? 'keep' : 'release';
     }
     if (this.forgetWhenReleased) return 'release';
+    const { work } = this.terms;
+    if (work.steps.undoing !== undefined) return 'keep'; // as an earlier attempt has decided
+    if (work.isTransactional && this.isUndone(status)) return 'release';
     const phase = this.phase === 'threw' && !this.handlerAnswered ? 'threw' : 'returned';
     const base = { transport: 'http', phase, ...(status === undefined ? {} : { status }) } as const;
     const outcome =
@@ -208,6 +277,12 @@ export class HttpExecution implements ResponseJudge {
       this.terms.onFailure(error);
       return defaultRecordPolicy(outcome);
     }
+  }
+
+  /** What a transaction has seen is not what goes out. */
+  private isUndone(status: number | undefined): boolean {
+    if (this.phase === 'threw') return this.handlerAnswered;
+    return status !== undefined && status >= 500;
   }
 
   private bodyless(status: number | undefined) {
@@ -233,27 +308,41 @@ export class HttpExecution implements ResponseJudge {
       await this.keepOutcome();
     } catch (error) {
       this.terms.onFailure(error);
-      await this.complete(() => this.bodyless(undefined), undefined);
+      await this.terms.work.run.complete(this.bodyless(undefined), this.terms.ttlMs);
     } finally {
       this.conclusion.letGo();
     }
   }
 
   private async keepOutcome(): Promise<void> {
+    const { work, ttlMs } = this.terms;
     if (this.phase === 'not begun') {
       this.conclusion.reach();
-      await this.terms.run.release({ forget: true });
+      await work.giveUp({ forget: true });
       return;
     }
     await this.settled.promise;
     if (this.conclusion.reached) return;
     this.conclusion.reach();
-    const { run } = this.terms;
+    // Without an answer nobody can tell whether its writes are to last, and a throw may come of their end.
+    if (work.isTransactional) {
+      await work.giveUp({ forget: false });
+      return;
+    }
     const described = this.phase === 'threw' ? this.describeError() : undefined;
-    if (this.decide(described?.status) === 'release' || (this.phase === 'threw' && described === undefined)) {
-      await run.release({ forget: this.forgetWhenReleased });
-    } else if (await this.keepForRetry(described)) await run.release({ forget: false });
-    else await this.complete(() => this.bodyless(described?.status), described?.status);
+    const status = described?.status;
+    if (this.decide(status) === 'release' || (this.phase === 'threw' && described === undefined)) {
+      await work.giveUp({ forget: this.forgetWhenReleased });
+      return;
+    }
+    if (described && (await work.undo(() => this.finalError(described.status))) === 'not undone') return;
+    if (await this.keepForRetry(described)) await work.giveUp({ forget: false });
+    else await this.complete(() => this.bodyless(status), status, (result) => work.run.complete(result, ttlMs));
+  }
+
+  /** What a later attempt answers, should this one not come to the end of its undos. */
+  private finalError(status: number): Uint8Array {
+    return this.terms.finalError(this.error, status);
   }
 
   /** The error is the user's, and so is what its members do. */
@@ -273,8 +362,12 @@ export class HttpExecution implements ResponseJudge {
       described ? { phase: 'threw', ...described } : { phase: 'returned', ...this.returnedValue },
     );
     if (bytes === undefined) return false;
-    return saveLateOutcome(this.terms.run, bytes, this.terms);
+    return saveLateOutcome(this.terms.work.run, bytes, this.terms);
   }
 }
+
+const WAITS_FOR_ITSELF =
+  'A transactional handler waits for its own response to be out (`await pipeline(file, res)`), and that cannot go out before the handler ' +
+  'has settled and its writes are committed. They were rolled back. Return the stream (`StreamableFile`), or do not wait for it.';
 
 const SEND: Verdict = { kind: 'send', headers: [] };

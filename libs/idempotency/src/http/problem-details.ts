@@ -18,14 +18,19 @@ export const PROBLEMS = {
   'lock-held': { status: 409, title: 'Lock held' },
   'outcome-unknown': { status: 409, title: 'Outcome unknown' },
   'result-not-replayable': { status: 409, title: 'Result not replayable' },
+  'version-ambiguous': { status: 400, title: 'Version ambiguous' },
   'version-conflict': { status: 412, title: 'Version conflict' },
+  'version-missing': { status: 428, title: 'Version missing' },
   'key-reused': { status: 422, title: 'Idempotency key reused' },
+  'command-reused': { status: 422, title: 'Command id reused' },
   'record-unreadable': { status: 500, title: 'Record unreadable' },
   'scope-missing': { status: 500, title: 'Scope missing' },
   'response-too-large': { status: 500, title: 'Response too large' },
   'step-reused': { status: 500, title: 'Step reused' },
+  'step-not-storable': { status: 500, title: 'Step not storable' },
   'storage-unavailable': { status: 503, title: 'Idempotency storage unavailable' },
   'commit-failed': { status: 503, title: 'Commit failed' },
+  'undo-failed': { status: 503, title: 'Undo failed' },
 } as const satisfies Partial<Record<IdempotencyErrorCode, { status: number; title: string }>>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

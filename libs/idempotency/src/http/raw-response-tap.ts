@@ -224,11 +224,18 @@ export class RawResponseTap implements SentState {
 
   private async overflow(): Promise<void> {
     this.mode = 'judging';
-    const verdict = await this.ask(() => this.judge.tooLarge(this.head(this.held.framing)));
+    const verdict = await this.ask(() => this.judge.tooLarge(this.head(this.held.framing), this.ended));
     const nobodyHears = this.pass();
     this.orDestroy(() => {
+      if (verdict.kind === 'replace') {
+        this.raw.replace(verdict.response, verdict.headers);
+        // What is still being written goes nowhere, and whoever waits for room must not wait for ever.
+        this.mode = 'deaf';
+        this.writers.goOn(this.raw, true);
+        return;
+      }
       this.raw.addHeaders(verdict.headers);
-      const deafAfter = verdict.kind === 'send' && verdict.deafAfter === true;
+      const deafAfter = verdict.deafAfter === true;
       if (this.ended) {
         this.raw.endWith(this.held.take(), this.held.framing);
         if (deafAfter) this.mode = 'deaf';

@@ -32,8 +32,12 @@ export type Verdict =
 export interface ResponseJudge {
   /** The response has ended. */
   ended(head: ResponseHead, body: Buffer): Promise<Verdict>;
-  /** The body has crossed `limit`; held bytes and the rest flow after the answer. */
-  tooLarge(head: ResponseHead): Promise<Verdict>;
+  /**
+   * The body has crossed `limit`; held bytes and the rest flow after the answer.
+   *
+   * @param isWhole all of it is there already
+   */
+  tooLarge(head: ResponseHead, isWhole: boolean): Promise<Verdict>;
   /** Somebody waits for the response to be out, so it must not be held until that somebody has finished. */
   awaited?(): void;
   /** The body has broken off, and the connection with it: there will be no answer. */
