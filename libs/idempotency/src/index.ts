@@ -30,8 +30,17 @@ export type {
   Steps,
   StorageHost,
 } from './core/idempotency-storage.js';
+export {
+  CommandReusedError,
+  RefusalError,
+  VersionAmbiguousError,
+  VersionConflictError,
+  VersionMissingError,
+} from './core/refusals.js';
 export type { GzipOptions } from './core/gzip-codec.js';
 export type { KeyFormat } from './core/key.js';
+export type { StepOptions } from './core/run-steps.js';
+export { etagOf, expectedVersion, type ExpectedVersion } from './http/expected-version.js';
 export type { ProblemDetails } from './http/problem-details.js';
 export type { Resource } from './http/recorded-response.js';
 export type { ReplayHeaders } from './http/replayable-headers.js';
@@ -65,6 +74,7 @@ export {
   type NamedKeySource,
 } from './nest/key-sources.js';
 export type { LocalCacheOptions } from './nest/local-cache-option.js';
+export type { HeldLock, LockOptions } from './nest/lock.js';
 export { memoryStorage, type MemoryStorageOptions } from './nest/memory-storage.factory.js';
 export { NoKeyError } from './nest/no-key.error.js';
 export type {

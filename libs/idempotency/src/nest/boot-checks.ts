@@ -38,11 +38,6 @@ export function checkMethod(decorated: DecoratedMethod, app: Application): reado
   refuseUnboundFields(where, decorated, transports, app);
   checkBound(where, decorated, transports, app.options);
   checkKeys(where, decorated, transports, options, app.options);
-  if (options.transactional !== undefined && options.transactional !== false) {
-    throw new InvalidOptionsError(
-      `${where}: \`transactional\` needs a storage that can commit the record with the handler's writes, and \`${app.storage.name}\` cannot do that in this version. Remove it, and let a unique constraint be the second line of defence.`,
-    );
-  }
   return transports;
 }
 

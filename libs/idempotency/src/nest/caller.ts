@@ -12,6 +12,7 @@ export interface Caller {
   readonly context: ExecutionContext;
   /** Name of the operation. */
   readonly operation: string;
+  readonly correlationId: string;
 }
 
 /** Where an execution may have its key. */

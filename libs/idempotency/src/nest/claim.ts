@@ -7,14 +7,16 @@ type Refused = Exclude<BeginOutcome, { kind: 'run' | 'replay' }>;
 
 /** Asks the engine for the record of a request. */
 export function begin(exchange: Caller, id: string, fingerprint: string): Promise<BeginOutcome> {
-  const { runtime, operation, plan } = exchange;
+  const { runtime, operation, correlationId, plan } = exchange;
   const { options } = plan;
   // With `recover` the crash is looked into first, so the record has to be ours.
   const takeOver = options.onAbandoned === 'rerun' || options.recover !== undefined;
   const { ttlMs, leaseMs, maxRunMs, inFlight, waitTimeoutMs, storageTimeoutMs, codec, localCache } = options;
+  runtime.learnTtl(operation, ttlMs);
   return runtime.engine.begin({
     id,
     operation,
+    correlationId,
     fingerprint,
     takeOver,
     // One by one: spreading so many options costs 9 µs.
@@ -34,14 +36,22 @@ export function begin(exchange: Caller, id: string, fingerprint: string): Promis
  *
  * @throws IdempotencyException for everything else
  */
-export function refuse({ runtime, operation, plan }: Caller, id: string, outcome: Refused): void {
-  refuseBy(runtime, { operation, onStorageFailure: plan.options.onStorageFailure }, id, outcome);
+export function refuse(caller: Caller, id: string, outcome: Refused): void {
+  const { runtime, operation, correlationId, plan } = caller;
+  const { onStorageFailure } = plan.options;
+  refuseBy(runtime, { operation, correlationId, onStorageFailure }, id, outcome);
+}
+
+interface Unprotectable {
+  readonly operation: string;
+  readonly correlationId: string;
+  readonly onStorageFailure: 'reject' | 'run';
 }
 
 /** The same, for work that is no handler. */
 export function refuseBy(
   runtime: IdempotencyRuntime,
-  { operation, onStorageFailure }: { operation: string; onStorageFailure: 'reject' | 'run' },
+  { operation, correlationId, onStorageFailure }: Unprotectable,
   id: string,
   outcome: Refused,
 ): void {
@@ -57,6 +67,6 @@ export function refuseBy(
       throw problems.recordUnreadable(outcome.error);
     case 'unavailable':
       if (onStorageFailure === 'reject') throw problems.storageUnavailable(outcome.error);
-      runtime.publish({ type: 'unprotected', id, operation, error: outcome.error });
+      runtime.publish({ type: 'unprotected', id, operation, correlationId, error: outcome.error });
   }
 }

@@ -7,7 +7,10 @@ import type { HandlerPlan } from './handler-plan.js';
 import { isAnswered, type HttpRequest } from './http-request.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
 import { RunningOperation, type OperationFacts } from './idempotent-operation.js';
+import { refusing } from './refusals.js';
 import { runningExecution, type RunningExecution } from './running-execution.js';
+import { unrecordedSteps } from './step-tools.js';
+import { unrecordedHandle } from './unrecorded-handle.js';
 
 /** One HTTP request to a decorated route. */
 export interface Exchange {
@@ -17,6 +20,7 @@ export interface Exchange {
   readonly request: HttpRequest;
   /** Name of the operation. */
   readonly operation: string;
+  readonly correlationId: string;
 }
 
 /**
@@ -27,24 +31,36 @@ export type Answer = (next: CallHandler) => Observable<unknown>;
 
 /** The interceptors inside ours, the pipes and the handler, with the operation in reach of all of them. */
 export function inside(
-  { plan, context }: Pick<Exchange, 'plan' | 'context'>,
+  { runtime, plan, context }: Pick<Exchange, 'runtime' | 'plan' | 'context'>,
   operation: RunningOperation,
   handle: RunningExecution['handle'],
 ): Answer {
-  const execution = { context, standIn: plan.standIn, insideHandler: false, operation, handle };
+  const { problems } = runtime;
+  const execution: RunningExecution = {
+    context,
+    standIn: plan.standIn,
+    insideHandler: false,
+    operation,
+    handle: (handler) => handle(refusing(problems, handler)),
+  };
   return (next) => runningExecution.run(execution, () => next.handle());
 }
 
 /** Lets the handler, or `handle` in its place, answer without a run: nothing is claimed and nothing is recorded. */
 export function withoutRun(
-  exchange: Pick<Exchange, 'plan' | 'context'>,
+  exchange: Pick<Exchange, 'runtime' | 'plan' | 'context' | 'operation' | 'correlationId'>,
   facts: Pick<OperationFacts, 'key' | 'recordId'>,
-  handle: RunningExecution['handle'] = (handler) => handler(),
+  handle?: RunningExecution['handle'],
 ): Answer {
   // A signal of its own: one that all share would gather every listener that handlers leave on it.
   const { signal } = new AbortController();
-  const operation = new RunningOperation({ ...facts, attempt: 1, takenOver: false, signal }, () => {});
-  return inside(exchange, operation, handle);
+  const { runtime, plan, correlationId } = exchange;
+  const steps = unrecordedSteps(runtime, exchange.operation, plan.transport, signal);
+  const operation = new RunningOperation(
+    { ...facts, attempt: 1, takenOver: false, signal, correlationId, steps },
+    () => {},
+  );
+  return inside(exchange, operation, handle ?? unrecordedHandle(exchange, steps));
 }
 
 /** Sends what came in the place of a handler with `@Res()`: Nest leaves the response to it, and it does not run. */

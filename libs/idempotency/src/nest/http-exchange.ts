@@ -5,6 +5,7 @@ import type { BeginOutcome } from '../core/idempotency-engine.js';
 import { recordId } from '../core/record-id.js';
 import { readKey } from './caller.js';
 import { begin, refuse } from './claim.js';
+import { correlationIdFrom } from './correlation-id.js';
 import { withoutRun, type Answer, type Exchange } from './exchange.js';
 import type { HandlerPlan } from './handler-plan.js';
 import { replayAnswer } from './http-replay.js';
@@ -12,7 +13,7 @@ import { httpRequestOf, isAnswered } from './http-request.js';
 import { runAnswer } from './http-run.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
 import { fingerprintFor } from './request-fingerprint.js';
-import { findKey, keyPlaces, scopeOf } from './request-identity.js';
+import { findKey, headersOnTheWire, keyPlaces, scopeOf } from './request-identity.js';
 import { uploadAnswer } from './upload-answer.js';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'SEARCH', 'QUERY']);
@@ -30,7 +31,8 @@ export function protect(
     const request = httpRequestOf(context);
     const operation =
       plan.options.operation ?? `${request.method} ${request.template}${plan.operationSuffix}`;
-    const exchange = { runtime, plan, context, request, operation };
+    const correlationId = correlationIdFrom(headersOnTheWire(request.rawRequest));
+    const exchange = { runtime, plan, context, request, operation, correlationId };
     scope.runInAsyncScope(() => void answer(exchange, next, subscriber));
   });
 }
@@ -62,7 +64,7 @@ type Decision =
   | { readonly kind: 'keyed'; readonly id: string; readonly key: string; readonly outcome: BeginOutcome };
 
 async function decide(exchange: Exchange): Promise<Decision> {
-  const { runtime, plan, request, operation } = exchange;
+  const { runtime, plan, request, operation, correlationId } = exchange;
   const { problems, namespace } = runtime;
   const { options } = plan;
   // On a whole class, `@All()` routes are protected where they change something.
@@ -70,7 +72,7 @@ async function decide(exchange: Exchange): Promise<Decision> {
   const found = await findKey(exchange);
   if (found === undefined) {
     if (options.required) throw problems.keyMissing(operation, keyPlaces(options.keys));
-    runtime.publish({ type: 'unprotected', id: '', operation });
+    runtime.publish({ type: 'unprotected', id: '', operation, correlationId });
     return { kind: 'keyless' };
   }
   const scope = await scopeOf(exchange);

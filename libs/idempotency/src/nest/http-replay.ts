@@ -27,18 +27,18 @@ export function replayAnswer(exchange: Exchange, recorded: Recorded, id: string,
  * @throws IdempotencyException `result-not-replayable` or `record-unreadable`
  */
 export function replay(exchange: Exchange, recorded: Recorded, id: string): Place {
-  const { runtime, operation } = exchange;
+  const { runtime, operation, correlationId } = exchange;
   const { result, expiresInMs } = recorded;
   try {
     const place =
       result.kind === 'response'
         ? recordedResponse(exchange, responseFromResult(result), expiresInMs)
         : recordedResult(exchange, recorded);
-    runtime.publish({ type: 'replayed', id, operation });
+    runtime.publish({ type: 'replayed', id, operation, correlationId });
     return place;
   } catch (error) {
     if (error instanceof IdempotencyException) throw error;
-    runtime.publish({ type: 'record-unreadable', id, operation, error });
+    runtime.publish({ type: 'record-unreadable', id, operation, correlationId, error });
     throw runtime.problems.recordUnreadable(error);
   }
 }

@@ -8,6 +8,7 @@ import {
 } from '../core/engine-events.js';
 import { IdempotencyEngine } from '../core/idempotency-engine.js';
 import type { IdempotencyStorage } from '../core/idempotency-storage.js';
+import type { StorageTransactions } from '../core/transaction.js';
 import type { FastifyResponseTap } from '../http/fastify-response-tap.js';
 import { ApplicationClasses } from './by-value/known-classes.js';
 import { Serializers } from './by-value/serializers.js';
@@ -48,6 +49,9 @@ export class IdempotencyRuntime {
   readonly taps = new WeakMap<object, FastifyResponseTap>();
   /** Sends a value as Nest does. Set at boot. */
   reply: (response: unknown, value: unknown) => void = () => {};
+  /** Set at boot, when the storage has started; undefined where it has none. */
+  transactions: StorageTransactions | undefined;
+  private readonly ttls = new Map<string, number>();
   private warnedOfNobody = false;
 
   constructor(
@@ -67,6 +71,16 @@ export class IdempotencyRuntime {
       // Whether what is stored can be sent again shows when it is read: who sends it says `replayed`.
       onEvent: (event) => event.type !== 'replayed' && this.publish(event),
     });
+  }
+
+  /** How long records of an operation are kept, for those who decide about them by hand. */
+  learnTtl(operation: string, ttlMs: number): void {
+    this.ttls.set(operation, ttlMs);
+  }
+
+  /** Of an operation that this process has not seen since its start: the module's. */
+  ttlOf(operation: string): number {
+    return this.ttls.get(operation) ?? this.defaults.ttlMs;
   }
 
   /** After the last request: outcomes that are on their way get one more `storageTimeout`. */
@@ -104,6 +118,11 @@ export class IdempotencyRuntime {
     this.logger.error(
       `${operation} did not run: \`scope\` ${reason}. It must yield a string, a number or a bigint.`,
     );
+  }
+
+  /** In a handler: its clients only learn that something is wrong on this side. */
+  logMistake(operation: string, message: string): void {
+    this.logger.error(`${operation}: ${message}`);
   }
 
   /** Every time: each of these is a key whose retries are refused. */

@@ -34,7 +34,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const inHand = runningExecution.getStore()?.context === context;
     if (inHand) return next.handle();
     return plan.transport === 'http'
-      ? protect(runtime, plan, context, next).pipe(problemHeaders(context))
+      ? protect(runtime, plan, context, next).pipe(problemHeaders(context, runtime.problems))
       : protectByValue(runtime, plan, context, next);
   }
 }
@@ -47,10 +47,10 @@ export class GlobalIdempotencyInterceptor extends IdempotencyInterceptor {
   }
 
   override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const { options, plans } = this.shared;
+    const { options, plans, problems } = this.shared;
     if (options.interceptor === 'decorated') return next.handle();
     const type = context.getType();
     if (plans.get(context.getClass(), context.getHandler(), type)) return super.intercept(context, next);
-    return type === 'http' ? next.handle().pipe(problemHeaders(context)) : next.handle();
+    return type === 'http' ? next.handle().pipe(problemHeaders(context, problems)) : next.handle();
   }
 }

@@ -31,6 +31,7 @@ import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './module-definiti
 import { checkOperationNames } from './operation-names.js';
 import type { IdempotencyModuleOptions } from './options.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
+import { transactionsOf, type TransactionalPlace } from './transactional-option.js';
 import type { Transport } from './transports.js';
 import { warnOfStreamedUploads } from './upload-checks.js';
 
@@ -77,17 +78,26 @@ export class IdempotencyModule
       refuseHttp2OnExpress(adapter);
       runtime.reply = (response, value) => void adapter.reply(response, value);
     }
-    await this.makePlans();
+    const transactional = await this.makePlans();
     if (adapter && adapter.getType() === 'fastify') installFastifyHook(adapter.getInstance(), runtime);
     await runtime.storage.start?.(this.host());
+    try {
+      runtime.transactions = transactionsOf(runtime.storage, transactional);
+    } catch (error) {
+      await runtime.storage.stop?.();
+      throw error;
+    }
   }
 
   async onApplicationShutdown(): Promise<void> {
     await this.runtime.stop();
   }
 
-  private async makePlans(): Promise<void> {
-    const { options, storage, plans, engine, classes, transportErrors, serializers } = this.runtime;
+  /** @returns where `transactional` is asked for */
+  private async makePlans(): Promise<TransactionalPlace[]> {
+    const { options, storage, plans, engine, classes, transportErrors, serializers, defaults } = this.runtime;
+    const transactional: TransactionalPlace[] = [];
+    if (defaults.transactional) transactional.push({ where: 'IdempotencyModule', ...defaults.transactional });
     const find = (token: string) => this.found(token);
     const reached = new Set<Transport>();
     const codecs = new Map<string, Codec | undefined>();
@@ -101,6 +111,8 @@ export class IdempotencyModule
         if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
         checkSharedCodec(codecs, where, plan.options);
         engine.codecs.learn(plan.options.operation, plan.options.codec);
+        if (plan.options.operation !== undefined) this.runtime.learnTtl(plan.options.operation, plan.options.ttlMs);
+        if (plan.options.transactional) transactional.push({ where, ...plan.options.transactional });
       }
     }
     checkOperationNames(methods, this.config);
@@ -109,6 +121,7 @@ export class IdempotencyModule
     await transportErrors.load(reached);
     await classes.learn(methods, reached);
     if ([...reached].some((transport) => transport !== 'http')) await serializers.load();
+    return transactional;
   }
 
   private found<T>(token: (abstract new (...args: never[]) => T) | string): T | undefined {

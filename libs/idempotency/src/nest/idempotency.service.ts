@@ -2,13 +2,16 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { durationMs, PLAIN_NUMBER_LIMIT_S, type Duration } from '../core/duration.js';
 import type { IdempotencyEvent, IdempotencyEventType } from '../core/engine-events.js';
+import { InvalidOptionsError } from '../core/errors.js';
 import { fingerprintOf } from '../core/fingerprint.js';
 import type { RecordState } from '../core/idempotency-storage.js';
 import { keyProblem } from '../core/key.js';
 import { operationPrefix, recordId } from '../core/record-id.js';
 import type { Resource } from '../http/recorded-response.js';
+import { correlationIdOf, newCorrelationId } from './correlation-id.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { IdempotencyRuntime } from './idempotency-runtime.js';
+import { withLock, type HeldLock, type LockOptions } from './lock.js';
 import { operatorCall } from './operator-call.js';
 import { runJob, type JobResult } from './job.js';
 import { checkOperation, oneOf } from './option-shapes.js';
@@ -16,6 +19,7 @@ import { describeRecord, type IdempotencyRecordInfo } from './record-info.js';
 import { scopeText } from './caller.js';
 import { resolveRecord, type Resolution } from './resolve-record.js';
 import { IDEMPOTENCY_RUNTIME } from './tokens.js';
+import { transactionalOf, transactionsOf, type TransactionalOption } from './transactional-option.js';
 
 /** Which record: the same three values that made it. */
 export interface RecordAddress {
@@ -32,6 +36,10 @@ export interface JobOptions extends RecordAddress {
   readonly ttl?: Duration;
   /** What a duplicate gets while the first is running. @default the module's `inFlight` */
   readonly inFlight?: 'reject' | 'wait';
+  /** Ties the job to what else came of what asked for it; `op.correlationId`. @default a new UUID */
+  readonly correlationId?: string;
+  /** Its writes and its record commit together: see the option of the same name. @default the module's `transactional` */
+  readonly transactional?: boolean | { readonly isolation: string };
 }
 
 export interface RecordFilter {
@@ -86,8 +94,48 @@ export class IdempotencyService {
       ttlMs,
       inFlight: oneOf('inFlight', options.inFlight ?? defaults.inFlight, ['reject', 'wait']),
       takeOver: defaults.onAbandoned === 'rerun',
+      transactional: this.transactionalFor(options),
+      correlationId: this.correlationFor(options),
     };
     return runJob(this.runtime, request, options.key, work);
+  }
+
+  /**
+   * Does something while nobody else who asks for the same lock does, in any process of this namespace. The lease is renewed as
+   * long as `fn` runs; a holder that dies frees the lock when its lease is over. Not reentrant: who holds a lock and asks
+   * for it again is refused like anybody else.
+   *
+   * A lock keeps two apart that would work at the same time. It is no proof that something was done once: that is what a key,
+   * a version or a unique constraint is for.
+   *
+   * @param name of what is locked, for example `order:user_123`; only its hash is stored
+   * @returns what `fn` returns; what it throws is thrown once the lock is released
+   * @throws IdempotencyException `lock-held` (409, `Retry-After`), `storage-unavailable`
+   */
+  withLock<T>(
+    name: string,
+    options: LockOptions,
+    fn: (lock: HeldLock) => T | Promise<T>,
+  ): Promise<Awaited<T>> {
+    return withLock(this.runtime, name, options, fn);
+  }
+
+  private correlationFor({ correlationId }: JobOptions): string {
+    if (correlationId === undefined) return newCorrelationId();
+    const id = correlationIdOf(correlationId);
+    if (id !== undefined) return id;
+    throw new InvalidOptionsError(
+      '`correlationId` must be 1 to 128 bytes of printable ASCII without spaces: it stands in logs and headers.',
+    );
+  }
+
+  /** @throws InvalidOptionsError where the storage cannot promise it */
+  private transactionalFor({ operation, transactional }: JobOptions): TransactionalOption | undefined {
+    const { defaults, storage } = this.runtime;
+    if (transactional === undefined) return defaults.transactional;
+    const chosen = transactionalOf(transactional, { required: true, onStorageFailure: defaults.onStorageFailure });
+    if (chosen) transactionsOf(storage, [{ where: `run({ operation: '${operation}' })`, ...chosen }]);
+    return chosen;
   }
 
   /** The id of a record, for the calls below and for looking into the storage. Opaque: it may change before 1.0. */

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { RunSteps, StepOptions } from '../core/run-steps.js';
+import type { TransactionManager } from '../core/transaction.js';
 import type { Resource } from '../http/recorded-response.js';
 import { NoKeyError } from './no-key.error.js';
+import { NoTransactionError } from './no-transaction.error.js';
 
 /**
  * What a handler sees of the operation it runs in: `@IdempotentOp() op: IdempotentOperation`.
@@ -16,6 +19,33 @@ export abstract class IdempotentOperation {
   abstract readonly takenOver: boolean;
   /** Aborts when the lease is lost: another run may have begun. */
   abstract readonly signal: AbortSignal;
+  /**
+   * Ties together everything that comes of one request: the trace id of its `traceparent`, else its `x-request-id`, else a
+   * new UUID. Of the request that runs now: a retry brings its own.
+   */
+  abstract readonly correlationId: string;
+  /** Results of the steps that are done, of earlier attempts too: for `recover`, to see how far those came. */
+  abstract readonly finishedSteps: ReadonlyMap<string, unknown>;
+  /**
+   * Does something outside of the database once for all attempts: its result is kept with the record, and the attempt after
+   * a crash gets that instead. A crash before it is kept runs `fn` again, so give the other side a key:
+   * `op.deriveKey(name)`. Without a record (no key, or `onStorageFailure: 'run'`) it just runs.
+   *
+   * @param name one per step, the same on each attempt: 1 to 200 bytes
+   * @param fn its result must be plain data, which comes back from JSON as it is
+   * @param options `undo`: takes it back when the operation ends for good in an error
+   * @throws what `fn` throws: then nothing is kept, and the name may be used again
+   * @throws IdempotencyException `step-reused`, `step-not-storable`, `storage-unavailable`, or `key-in-progress` once the lease
+   *   is lost, so that nothing more is done beside another run
+   */
+  abstract step<T>(name: string, fn: () => T | Promise<T>, options?: StepOptions<T>): Promise<T>;
+  /**
+   * With `transactional`: the entity manager of the transaction that the handler shares with its record. Repositories and the
+   * DataSource join it by themselves; this is the same by hand.
+   *
+   * @throws NoTransactionError (`no-transaction`) where there is none
+   */
+  abstract readonly manager: TransactionManager;
   /** Names what the handler made, so that an answer that could not be kept can be found or rebuilt. */
   abstract setResource(type: string, id: string | number): void;
   /**
@@ -32,6 +62,9 @@ export interface OperationFacts {
   readonly attempt: number;
   readonly takenOver: boolean;
   readonly signal: AbortSignal;
+  readonly correlationId: string;
+  readonly steps: RunSteps;
+  readonly manager?: () => TransactionManager | undefined;
 }
 
 export class RunningOperation extends IdempotentOperation {
@@ -39,7 +72,10 @@ export class RunningOperation extends IdempotentOperation {
   override attempt!: number;
   override takenOver!: boolean;
   override signal!: AbortSignal;
+  override correlationId!: string;
+  private steps!: RunSteps;
   private recordId: string | undefined;
+  private ofTransaction: OperationFacts['manager'];
   private onResource!: (resource: Resource) => void;
 
   constructor(facts: OperationFacts, onResource: (resource: Resource) => void) {
@@ -54,7 +90,29 @@ export class RunningOperation extends IdempotentOperation {
     this.attempt = facts.attempt;
     this.takenOver = facts.takenOver;
     this.signal = facts.signal;
+    this.correlationId = facts.correlationId;
+    this.steps = facts.steps;
+    this.ofTransaction = facts.manager;
     this.onResource = onResource;
+  }
+
+  override get manager(): TransactionManager {
+    const manager = this.ofTransaction?.();
+    if (manager === undefined) throw new NoTransactionError();
+    return manager;
+  }
+
+  override get finishedSteps(): ReadonlyMap<string, unknown> {
+    return this.steps.finished;
+  }
+
+  /** Whether this attempt has saved something that must not be forgotten. */
+  get hasSavedSteps(): boolean {
+    return this.steps.hasSaved;
+  }
+
+  override step<T>(name: string, fn: () => T | Promise<T>, options?: StepOptions<T>): Promise<T> {
+    return this.steps.step(name, fn, options);
   }
 
   override setResource(type: string, id: string | number): void {

@@ -3,13 +3,20 @@ import type { CarriedValue } from '../core/carried-value.js';
 import { encodeValue } from '../core/plain-value.js';
 import type { StoredResult } from '../core/result.js';
 import type { Run } from '../core/run.js';
+import type { HandlerValue } from '../http/late-outcome.js';
 import { resourceFrom } from '../http/recorded-response.js';
 import { resultToOutcome } from './by-value/recorded-value.js';
 import { ValueRecord } from './by-value/value-record.js';
 import { refuseBy } from './claim.js';
 import { RunningOperation, type IdempotentOperation } from './idempotent-operation.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
+import { factsOf } from './http-run.js';
 import { IdempotencyException } from './problems.js';
+import { NotBegun } from './recover.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import { runHandler, workOf } from './run-handler.js';
+import { unrecordedSteps } from './step-tools.js';
+import { endAgain } from './undo-mode.js';
 
 /** What `IdempotencyService.run` came to. */
 export interface JobResult<T> {
@@ -18,42 +25,49 @@ export interface JobResult<T> {
   readonly replayed: boolean;
 }
 
+/** What a job asks for. */
+export type JobRequest = BeginRequest &
+  Pick<ResolvedOptions, 'transactional'> & { readonly correlationId: string };
+
 /** Work by value: no request, no response. */
 export async function runJob<T>(
   runtime: IdempotencyRuntime,
-  request: BeginRequest,
+  request: JobRequest,
   key: string,
-  work: (op: IdempotentOperation) => T | Promise<T>,
+  task: (op: IdempotentOperation) => T | Promise<T>,
 ): Promise<JobResult<T>> {
   const { engine, defaults } = runtime;
   const { id, operation } = request;
+  runtime.learnTtl(operation, request.ttlMs);
   const outcome = await engine.begin(request);
   if (outcome.kind === 'run') {
-    return { value: await runWork(runtime, outcome.run, request, key, work), replayed: false };
+    return { value: await runWork(runtime, outcome.run, request, key, task), replayed: false };
   }
   if (outcome.kind === 'replay') {
     return { value: replayed(runtime, request, outcome.result) as T, replayed: true };
   }
-  refuseBy(runtime, { operation, onStorageFailure: defaults.onStorageFailure }, id, outcome);
+  const { correlationId } = request;
+  refuseBy(runtime, { operation, correlationId, onStorageFailure: defaults.onStorageFailure }, id, outcome);
   const { signal } = new AbortController();
-  const facts = { key, recordId: id, attempt: 1, takenOver: false, signal };
-  return { value: await work(new RunningOperation(facts, () => {})), replayed: false };
+  const steps = unrecordedSteps(runtime, operation, 'http', signal);
+  const facts = { key, recordId: id, attempt: 1, takenOver: false, signal, correlationId, steps };
+  return { value: await task(new RunningOperation(facts, () => {})), replayed: false };
 }
 
 function replayed(
   runtime: IdempotencyRuntime,
-  { id, operation }: BeginRequest,
+  { id, operation, correlationId }: JobRequest,
   result: StoredResult,
 ): unknown {
   const { problems } = runtime;
   try {
     const kept = resultToOutcome(result, runtime.classes);
     if (kept.kind !== 'returned') throw problems.notReplayable(resourceFrom(result.meta['resource']));
-    runtime.publish({ type: 'replayed', id, operation });
+    runtime.publish({ type: 'replayed', id, operation, correlationId });
     return kept.value.value;
   } catch (error) {
     if (error instanceof IdempotencyException) throw error;
-    runtime.publish({ type: 'record-unreadable', id, operation, error });
+    runtime.publish({ type: 'record-unreadable', id, operation, correlationId, error });
     throw problems.recordUnreadable(error);
   }
 }
@@ -61,13 +75,15 @@ function replayed(
 async function runWork<T>(
   runtime: IdempotencyRuntime,
   run: Run,
-  { ttlMs }: BeginRequest,
+  { ttlMs, transactional }: JobRequest,
   key: string,
-  work: (op: IdempotentOperation) => T | Promise<T>,
+  task: (op: IdempotentOperation) => T | Promise<T>,
 ): Promise<T> {
+  const { problems } = runtime;
+  const work = workOf(runtime, run, { transactional }, 'http');
   const record = new ValueRecord({
     runtime,
-    run,
+    work,
     transport: 'job',
     // A job that threw may always run again: nobody outside was told that it failed for good.
     record: ({ phase }) => (phase === 'returned' ? 'keep' : 'release'),
@@ -75,16 +91,25 @@ async function runWork<T>(
     maxResponseBytes: Infinity,
     carry: carryPlain,
   });
-  const takenOver = run.previous === 'expired';
-  const facts = { key, recordId: run.id, attempt: run.attempt, takenOver, signal: run.signal };
+  const operation = new RunningOperation(factsOf(work, key), (named) => (record.resource = named));
+  const { undoing } = work.steps;
+  const result = (): Promise<HandlerValue> =>
+    undoing === undefined
+      ? runHandler(work, problems, () => task(operation))
+      : endAgain(work, undoing, { runtime, transport: 'http' }, () => task(operation));
   let value: T;
   try {
-    value = await work(new RunningOperation(facts, (named) => (record.resource = named)));
+    value = (await result()).value as T;
   } catch (error) {
+    if (error instanceof NotBegun) {
+      await record.notBegun();
+      throw error.cause;
+    }
     await record.threw(error);
     throw error;
   }
-  await record.returned({ value });
+  const instead = await record.returned({ value });
+  if (instead !== undefined) throw instead;
   return value;
 }
 

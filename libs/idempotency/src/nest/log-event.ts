@@ -27,6 +27,14 @@ const LINES: Readonly<Partial<Record<IdempotencyEventType, readonly [Level, stri
     'The outcome could not be stored in time; the answer went out and the write is tried again.',
   ],
   'outcome-dropped': ['error', 'The outcome was never stored: a retry will run the handler again.'],
+  'commit-failed': [
+    'warn',
+    'The writes of a handler and its record are not known to have committed; its client was told to send the request again.',
+  ],
+  'undo-failed': [
+    'error',
+    'A step could not be undone; the record stays open, and a retry goes on with it.',
+  ],
   'storage-failed': ['warn', 'The idempotency storage failed or did not answer in time.'],
   'record-unreadable': [
     'error',

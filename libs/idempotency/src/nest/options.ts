@@ -164,6 +164,17 @@ export interface OperationOptions {
    * @default false
    */
   readonly localCache?: LocalCacheOptions | false;
+
+  /**
+   * The handler's writes to the storage's database and its record commit in one transaction, or none of them: exactly one
+   * effect, also when the process dies between the two. With `typeOrmStorage()` on PostgreSQL or MariaDB; elsewhere refused at
+   * boot. `{ isolation: 'SERIALIZABLE' }` chooses a level.
+   *
+   * A retry can meet 503 `commit-failed`, and is to be sent once more.
+   *
+   * @default false
+   */
+  readonly transactional?: boolean | { readonly isolation: string };
 }
 
 /** Options of one `@Idempotent()`. */
@@ -175,9 +186,6 @@ export interface IdempotentOptions extends OperationOptions {
    * @default method and route template, for example `POST /orders/:id/payments`; transport and pattern; `Mutation.createOrder`
    */
   readonly operation?: string;
-
-  /** Writes and record commit in one transaction. No storage of this version can promise that, so it is refused at boot. */
-  readonly transactional?: boolean | { readonly isolation: string };
 }
 
 /** Options of `IdempotencyModule.forRoot()`. */

@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { StorageUnavailableError, type IdempotencyErrorCode } from '../core/errors.js';
+import { RefusalError } from '../core/refusals.js';
 import { PROBLEMS, problemDetails, retryAfterSeconds, type ProblemCode } from '../http/problem-details.js';
 import type { Resource } from '../http/recorded-response.js';
 
@@ -58,6 +59,20 @@ export class Problems {
     return this.make('key-in-progress', detail, { retryAfterMs });
   }
 
+  lockHeld(retryAfterMs: number): IdempotencyException {
+    const seconds = retryAfterSeconds(retryAfterMs);
+    const detail = `Something else is being done that must not happen at the same time as this. Send the same request again after ${seconds} second${seconds === 1 ? '' : 's'}.`;
+    return this.make('lock-held', detail, { retryAfterMs });
+  }
+
+  lockUnavailable(cause: unknown): IdempotencyException {
+    return this.make(
+      'storage-unavailable',
+      'Whether something else is being done that must not happen at the same time as this cannot be checked now, so this was not done. Send the same request again after 1 second.',
+      { retryAfterMs: 1000, cause },
+    );
+  }
+
   keyReused(): IdempotencyException {
     return this.make(
       'key-reused',
@@ -106,6 +121,51 @@ export class Problems {
     );
   }
 
+  stepReused(name: string): IdempotencyException {
+    return this.make(
+      'step-reused',
+      `The handler has used the name \`${name}\` for two steps of one attempt, and each name has one result. The operator of this service has to give each step a name of its own, in a loop with what tells its turns apart.`,
+    );
+  }
+
+  stepNotStorable(name: string): IdempotencyException {
+    return this.make(
+      'step-not-storable',
+      `The result of the step \`${name}\` would not come back from JSON as it is (a Date, an instance of a class, a bigint, NaN, a function), so it was not kept. The operator of this service has to let the step return plain data: what later steps and its \`undo\` need.`,
+    );
+  }
+
+  stepUnsaved(name: string, cause: unknown): IdempotencyException {
+    return this.make(
+      'storage-unavailable',
+      `That the step \`${name}\` is done could not be stored now. Send the same request with the same key again after 1 second: it goes on with that step.`,
+      { retryAfterMs: 1000, cause },
+    );
+  }
+
+  commitFailed(cause?: unknown): IdempotencyException {
+    return this.make(
+      'commit-failed',
+      'What this request has written is not known to be committed. Send the same request with the same key again after 1 second: it runs again, or you get its answer.',
+      { retryAfterMs: 1000, cause },
+    );
+  }
+
+  undoFailed(cause?: unknown): IdempotencyException {
+    return this.make(
+      'undo-failed',
+      'This operation was refused, and a part of what it had done is not undone yet. Send the same request with the same key again after 1 second: it goes on with that, then says why it was refused.',
+      { retryAfterMs: 1000, cause },
+    );
+  }
+
+  responseTooLarge(): IdempotencyException {
+    return this.make(
+      'response-too-large',
+      'The answer grew beyond `maxResponseBytes` while its handler was still writing it, so what it had written to the database was rolled back. Nothing has happened; the operator of this service has to raise the limit.',
+    );
+  }
+
   /** For those who look after records; no request is under way. */
   storageSilent(cause: unknown): IdempotencyException {
     return this.make(
@@ -113,6 +173,18 @@ export class Problems {
       'The storage of the records did not answer, so nothing is known about them now. A change that was asked for may still be made when it answers again.',
       { retryAfterMs: 1000, cause },
     );
+  }
+
+  /** A refusal that takes the place of an answer, where no exception filter comes any more. */
+  instead(code: ProblemCode): IdempotencyException {
+    if (code === 'undo-failed') return this.undoFailed();
+    return code === 'response-too-large' ? this.responseTooLarge() : this.commitFailed();
+  }
+
+  /** What a repository or a service has refused, as a problem; any other error as it is. */
+  refusalOf(error: unknown): unknown {
+    if (!(error instanceof RefusalError) || !(error.code in PROBLEMS)) return error;
+    return this.make(error.code as ProblemCode, error.message, { cause: error });
   }
 
   private make(

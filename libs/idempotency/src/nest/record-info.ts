@@ -1,6 +1,7 @@
 import type { RecordView } from '../core/idempotency-storage.js';
 import { RecordCodec } from '../core/record-codec.js';
 import { operationOf } from '../core/record-id.js';
+import { stepNames } from '../core/step-format.js';
 import { decodeResult, type StoredResult } from '../core/result.js';
 import { resourceFrom, type Resource } from '../http/recorded-response.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
@@ -20,6 +21,12 @@ export interface IdempotencyRecordInfo {
   readonly expiresInMs: number;
   readonly ageMs: number;
   readonly fingerprint: string;
+  /** Names of the finished steps, in the order in which they were saved. */
+  readonly steps: readonly string[];
+  /** Names of those that are undone. */
+  readonly undone: readonly string[];
+  /** An attempt has ended in a final error and begun to undo; as long as it is in progress, a retry goes on with that. */
+  readonly undoing: boolean;
   /**
    * What is kept: a recorded response, a recorded result, or only that it happened. `unreadable`: none of these, or no
    * codec of this app decodes it.
@@ -27,6 +34,8 @@ export interface IdempotencyRecordInfo {
   readonly result?: 'response' | 'value' | 'bodyless' | 'unreadable';
   readonly status?: number;
   readonly resource?: Resource;
+  /** `op.correlationId` of the run that completed it. */
+  readonly correlationId?: string;
 }
 
 export async function describeRecord(
@@ -37,7 +46,9 @@ export async function describeRecord(
   const running = state === 'in_progress' && leaseRemainingMs > 0;
   const abandoned = state === 'in_progress' && !running && !released;
   const base = { id, operation: operationOf(id), state, attempt, running, abandoned };
-  const view = { ...base, leaseRemainingMs, expiresInMs, ageMs, fingerprint };
+  const { finished, undone, undoing } = stepNames(record.steps);
+  const steps = { steps: finished, undone: [...undone], undoing };
+  const view = { ...base, leaseRemainingMs, expiresInMs, ageMs, fingerprint, ...steps };
   if (record.result === undefined) return view;
   return { ...view, ...describeResult(await readResult(id, record.result, runtime)) };
 }
@@ -64,13 +75,14 @@ async function readResult(
 
 function describeResult(
   result: StoredResult | undefined,
-): Pick<IdempotencyRecordInfo, 'result' | 'status' | 'resource'> {
+): Pick<IdempotencyRecordInfo, 'result' | 'status' | 'resource' | 'correlationId'> {
   if (result === undefined) return { result: 'unreadable' };
-  const { status } = result.meta;
+  const { status, correlationId } = result.meta;
   const resource = resourceFrom(result.meta['resource']);
   return {
     result: result.kind,
     ...(typeof status === 'number' ? { status } : {}),
     ...(resource === undefined ? {} : { resource }),
+    ...(typeof correlationId === 'string' ? { correlationId } : {}),
   };
 }

@@ -20,7 +20,8 @@ export async function recover(caller: Caller, operation: RunningOperation): Prom
   try {
     earlier = await ask(operation, caller.context);
   } catch (error) {
-    throw new NotBegun(error);
+    // What a step in it has done must not be forgotten.
+    throw operation.hasSavedSteps ? error : new NotBegun(error);
   }
   if (earlier === undefined && onAbandoned === 'refuse') {
     throw new NotBegun(caller.runtime.problems.outcomeUnknown());

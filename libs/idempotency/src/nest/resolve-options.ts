@@ -7,6 +7,7 @@ import { headerKey, type KeySource } from './key-sources.js';
 import { localCacheOf } from './local-cache-option.js';
 import { checkShapes, flag, keySources, oneOf, replayHeaders, wholeNumber } from './option-shapes.js';
 import type { IdempotentOptions, OperationOptions } from './options.js';
+import { transactionalOf } from './transactional-option.js';
 
 /** Every default, once. The table in docs/options.md is held to it by a test. */
 export const DEFAULTS = {
@@ -22,6 +23,7 @@ export const DEFAULTS = {
   storageTimeout: '1s',
   onAbandoned: 'rerun',
   localCache: false,
+  transactional: false,
 } as const;
 
 const OPERATION_OPTIONS = [
@@ -45,6 +47,7 @@ const OPERATION_OPTIONS = [
   'onAbandoned',
   'codec',
   'localCache',
+  'transactional',
 ] as const satisfies readonly (keyof OperationOptions)[];
 
 const MODULE_OPTIONS: readonly string[] = [
@@ -54,7 +57,7 @@ const MODULE_OPTIONS: readonly string[] = [
   'interceptor',
   'docsUrl',
 ];
-const DECORATOR_OPTIONS: readonly string[] = [...OPERATION_OPTIONS, 'operation', 'transactional'];
+const DECORATOR_OPTIONS: readonly string[] = [...OPERATION_OPTIONS, 'operation'];
 
 /** Options as the code uses them: defaults filled in, durations in milliseconds. */
 export type ResolvedOptions = ReturnType<typeof resolveOptions>;
@@ -109,7 +112,8 @@ export function resolveOptions(
     };
     checkShapes(options);
     checkContradictions(options, decorator);
-    return options;
+    const transactional = transactionalOf(of('transactional') ?? DEFAULTS.transactional, options);
+    return { ...options, transactional };
   });
 }
 

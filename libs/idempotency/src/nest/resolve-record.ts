@@ -1,6 +1,8 @@
 import { RecordUnreadableError } from '../core/errors.js';
 import { encodeValue } from '../core/plain-value.js';
-import { operationOf } from '../core/record-id.js';
+import { isLockId, keyHash, operationOf } from '../core/record-id.js';
+import { stepNames } from '../core/step-format.js';
+import type { Run } from '../core/run.js';
 import type { StoredResult } from '../core/result.js';
 import { checkHeaders } from '../http/header-list.js';
 import { responseToResult, type HeaderList } from '../http/recorded-response.js';
@@ -24,6 +26,7 @@ export async function resolveRecord(
   id: string,
   resolution: Resolution,
 ): Promise<void> {
+  if (isLockId(id)) throw new Error(`${id} is a lock, not a record: it is freed when its holder ends, or with its lease.`);
   const { storage, engine, defaults, problems } = runtime;
   const result = resolution === 'rerun' ? undefined : resultOf(resolution);
   const record = await operatorCall(runtime, () => storage.get(id));
@@ -52,8 +55,10 @@ export async function resolveRecord(
       throw problems.keyInProgress(0);
   }
   const { run } = outcome;
+  const ttlMs = runtime.ttlOf(operation);
+  if (result !== undefined) warnOfUndone(runtime, run);
   const ended =
-    result === undefined ? await run.release({ forget: false }) : await run.complete(result, defaults.ttlMs);
+    result === undefined ? await run.release({ forget: false }) : await run.complete(result, ttlMs);
   if (ended === 'superseded') {
     throw new Error(`Record ${id} was taken over or removed while it was resolved; look at it again.`);
   }
@@ -62,6 +67,16 @@ export async function resolveRecord(
       new Error('the decision is not confirmed yet; it is written when the storage is back'),
     );
   }
+}
+
+/** The word of an operator is the last one: what an attempt had begun to undo stays half undone. */
+function warnOfUndone({ logger }: IdempotencyRuntime, { steps, operation, id }: Run): void {
+  const { finished, undone, undoing } = stepNames(steps);
+  const left = finished.filter((name) => !undone.has(name));
+  if (!undoing || left.length === 0) return;
+  logger.warn(
+    `A record was resolved by hand while its steps ${left.map((name) => `\`${name}\``).join(', ')} were not undone; they stay so. [${operation}, record ${keyHash(id)}]`,
+  );
 }
 
 function resultOf(resolution: Exclude<Resolution, 'rerun'>): StoredResult {

@@ -1,12 +1,16 @@
 import { tap } from 'rxjs';
 import type { HttpExecution } from '../http/http-execution.js';
 import { begin, refuse } from './claim.js';
+import { entered } from './entered.js';
 import { inside, type Answer, type Exchange } from './exchange.js';
 import { replay } from './http-replay.js';
 import { isAnswered } from './http-request.js';
 import { startRun, watch, type Place, type WatchedChain } from './http-run.js';
 import { RunningOperation } from './idempotent-operation.js';
 import { uploadFingerprint } from './request-fingerprint.js';
+import { transactionFor, workOf } from './run-handler.js';
+import { unrecordedSteps } from './step-tools.js';
+import { unrecordedHandle } from './unrecorded-handle.js';
 
 /**
  * An upload whose parser (`FileInterceptor`) is inside of us. What it asks for is known when the stand-in is reached, so
@@ -16,10 +20,18 @@ import { uploadFingerprint } from './request-fingerprint.js';
 export function uploadAnswer(exchange: Exchange, id: string, key: string): Answer {
   const chain = new UploadChain();
   const { signal } = new AbortController();
+  const { runtime, correlationId } = exchange;
+  const steps = unrecordedSteps(runtime, exchange.operation, 'http', signal);
   const operation = new RunningOperation(
-    { key, recordId: id, attempt: 1, takenOver: false, signal },
+    { key, recordId: id, attempt: 1, takenOver: false, signal, correlationId, steps },
     () => {},
   );
+  // Interceptors inside of us are entered before there is a run.
+  const transaction = transactionFor(runtime, exchange.plan.options);
+  const scope = {
+    hasTransaction: transaction !== undefined,
+    enter: <T>(fn: () => T): T => (transaction === undefined ? fn() : transaction.enter(fn)),
+  };
   const claim = async (): Promise<Place> => {
     const { fingerprint } = await uploadFingerprint(exchange);
     if (isOver(exchange, chain)) throw tooLate();
@@ -30,13 +42,14 @@ export function uploadAnswer(exchange: Exchange, id: string, key: string): Answe
     }
     // From here to the handler nothing is awaited, so nobody can answer unseen.
     if (outcome.kind === 'run') {
-      const started = startRun(exchange, outcome.run, key, operation);
+      const work = workOf(runtime, outcome.run, exchange.plan.options, 'http', transaction);
+      const started = startRun(exchange, work, key, operation);
       chain.follow(started.execution);
       return started;
     }
     if (outcome.kind === 'replay') return replay(exchange, outcome, id);
     refuse(exchange, id, outcome);
-    return { handle: (handler) => handler(), sent: () => {} };
+    return { handle: unrecordedHandle(exchange, steps), sent: () => {} };
   };
 
   let place: Place | undefined;
@@ -51,7 +64,7 @@ export function uploadAnswer(exchange: Exchange, id: string, key: string): Answe
     return place.handle(handler);
   };
   const answer = inside(exchange, operation, handle);
-  return (next) => watch(answer(next), chain).pipe(tap((value) => place?.sent(value)));
+  return (next) => watch(entered(scope, () => answer(next)), chain).pipe(tap((value) => place?.sent(value)));
 }
 
 /** Somebody has answered, or given up, while the body was being received, read or looked up. */

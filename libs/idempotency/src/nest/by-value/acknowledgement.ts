@@ -41,6 +41,12 @@ export class Acknowledgement {
     if (this.held) this.send(...this.held);
   }
 
+  /** What was held is not true any more: it goes nowhere. */
+  drop(): void {
+    this.held = undefined;
+    this.passed = true;
+  }
+
   sendAgain(said: readonly unknown[]): void {
     this.send(...said);
   }

@@ -12,6 +12,7 @@ import { isTakenByAnother } from '../contexts/graphql-document.js';
 import { markField } from '../contexts/graphql-replay-mark.js';
 import { openRequest } from '../contexts/open-request.js';
 import type { ValueRequest } from '../contexts/value-request.js';
+import { correlationIdFrom } from '../correlation-id.js';
 import { withoutRun, type Answer } from '../exchange.js';
 import type { HandlerPlan } from '../handler-plan.js';
 import type { IdempotencyRuntime } from '../idempotency-runtime.js';
@@ -38,7 +39,8 @@ export function protectByValue(
   const answered = new Observable((subscriber) => {
     const request = openRequest(context, plan);
     const operation = plan.options.operation ?? request.operation;
-    const exchange = { runtime, plan, context, request, operation };
+    const correlationId = correlationIdFrom(request.headers);
+    const exchange = { runtime, plan, context, request, operation, correlationId };
     scope.runInAsyncScope(() => void answer(exchange, next, subscriber));
   });
   const { transportErrors } = runtime;
@@ -83,7 +85,8 @@ async function decide(exchange: ValueExchange): Promise<Decision> {
   if (found === undefined) {
     if (plan.options.required)
       throw problems.keyMissing(operation, wordsForPlaces(plan.options.keys, places));
-    runtime.publish({ type: 'unprotected', id: '', operation });
+    const { correlationId } = exchange;
+    runtime.publish({ type: 'unprotected', id: '', operation, correlationId });
     return { kind: 'keyless' };
   }
   const scope = await scopeOf(exchange, request.user);

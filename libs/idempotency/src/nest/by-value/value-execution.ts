@@ -1,4 +1,12 @@
-import { concatMap, dematerialize, finalize, isObservable, materialize, type Observable } from 'rxjs';
+import {
+  concatMap,
+  dematerialize,
+  finalize,
+  isObservable,
+  materialize,
+  type Observable,
+} from 'rxjs';
+import type { IdempotencyException } from '../problems.js';
 import { NotBegun } from '../recover.js';
 import { settle, shown } from '../settle.js';
 import { hold, type Held, type StreamEnd } from './held-stream.js';
@@ -8,8 +16,11 @@ type Phase = 'not begun' | 'running' | 'returned' | 'threw';
 
 export interface ValueExecutionTerms {
   readonly record: ValueRecord;
-  /** Every emission of an Observable is a reply of its own. */
-  readonly repliesByEmission: boolean;
+  /**
+   * What becomes of an Observable: every emission is a reply as it comes (`each`), all are when it has ended (`together`), or its
+   * last one is the reply.
+   */
+  readonly replies: 'each' | 'together' | 'last';
   /** A copy of an emission to be recorded; undefined when it is too much beside those before. */
   readonly copy: (emission: unknown) => { readonly value: unknown } | undefined;
   /** Runs the handler, or answers in its place. */
@@ -23,9 +34,13 @@ export interface ValueExecutionTerms {
 export class ValueExecution {
   private phase: Phase = 'not begun';
   private error: unknown;
-  /** The interceptors inside ours have answered or given up. */
-  private chainOver = false;
+  /** Whether the interceptors inside ours have answered, or nobody listens to them any more. */
+  private chain: 'pending' | 'answered' | 'unheard' = 'pending';
+  /** They have answered while the handler was running. */
+  private answeredEarly = false;
   private ended = false;
+  /** Keeps what a transactional handler has returned, when it is known that no error takes its place. */
+  private keep: (() => Promise<IdempotencyException | undefined>) | undefined;
   private held: Extract<Held, { kind: 'stream' }> | undefined;
   private current: Promise<unknown> | undefined;
 
@@ -46,13 +61,14 @@ export class ValueExecution {
     return chain.pipe(
       materialize(),
       concatMap(async (event) => {
-        if (event.kind !== 'N' || this.phase === 'threw') await this.chainEnded();
-        return event;
+        const isEnd = event.kind !== 'N' || this.phase === 'threw' || this.keep !== undefined;
+        const instead = isEnd ? await this.chainEnded(event.kind === 'E' ? 'error' : 'value') : undefined;
+        return instead === undefined ? event : { kind: 'E' as const, error: instead };
       }),
       dematerialize(),
       finalize(() => {
         this.held?.stop();
-        void this.chainEnded();
+        void this.chainEnded('nothing');
       }),
     );
   }
@@ -66,30 +82,37 @@ export class ValueExecution {
     } catch (error) {
       this.phase = 'threw';
       this.error = error;
-      if (this.chainOver) await this.end();
+      if (this.chain !== 'pending') await this.end();
       throw error instanceof NotBegun ? error.cause : error;
     }
   }
 
   private async settled(result: unknown): Promise<unknown> {
-    const { repliesByEmission, copy } = this.terms;
-    if (!repliesByEmission || !isObservable(result)) {
-      const { value } = await settle(result);
-      return this.returned({ value });
+    const { replies, copy } = this.terms;
+    if (replies !== 'each' || !isObservable(result)) {
+      const outcome = await settle(result);
+      return this.returned(replies === 'together' ? outcome : { value: outcome.value });
     }
     const held = await hold(result, { copy, onEnd: (end) => this.streamEnded(end) });
     if (held.kind === 'settled') return this.returned(held.value);
     if (held.kind === 'failed') throw held.error;
     this.held = held;
     // Nobody is there to listen, and it may never end: whatever it has done is done.
-    if (this.chainOver) held.stop();
+    if (this.chain !== 'pending') held.stop();
     return held.stream;
   }
 
   private async returned(value: Parameters<ValueRecord['returned']>[0]): Promise<unknown> {
+    const { record } = this.terms;
     this.phase = 'returned';
+    if (record.isTransactional && this.chain !== 'unheard') {
+      if (this.answeredEarly) await this.end();
+      else this.keep = record.returning(value);
+      return shown(value);
+    }
     this.ended = true;
-    await this.terms.record.returned(value);
+    const instead = await record.returned(value);
+    if (instead !== undefined) throw instead;
     return shown(value);
   }
 
@@ -104,17 +127,39 @@ export class ValueExecution {
     else await record.keepNothing();
   }
 
-  private async chainEnded(): Promise<void> {
-    this.chainOver = true;
-    // It goes on without those who asked; its own end will be recorded.
-    if (this.phase === 'not begun' || this.phase === 'threw') await this.end();
+  /** @returns what is to be said instead of what the chain says */
+  private async chainEnded(how: 'value' | 'error' | 'nothing'): Promise<IdempotencyException | undefined> {
+    if (this.chain === 'pending') this.chain = how === 'nothing' ? 'unheard' : 'answered';
+    const { keep, phase } = this;
+    if (keep !== undefined) return this.keptBy(how === 'error' ? undefined : keep);
+    if (phase === 'not begun' || phase === 'threw') return this.end();
+    // It goes on without those who asked, and its own end will be recorded; not so what is answered for in a transaction.
+    if (phase === 'running' && how !== 'nothing') {
+      this.answeredEarly = true;
+      this.terms.record.abandon();
+    }
+    return undefined;
   }
 
-  private async end(): Promise<void> {
-    if (this.ended) return;
+  private async keptBy(keep: typeof this.keep): Promise<IdempotencyException | undefined> {
+    if (this.ended) return undefined;
+    this.ended = true;
+    if (keep !== undefined) return keep();
+    // What its client is told is an error, so nothing of it is to last.
+    await this.terms.record.undone();
+    return undefined;
+  }
+
+  private async end(): Promise<IdempotencyException | undefined> {
+    if (this.ended) return undefined;
     this.ended = true;
     const { record } = this.terms;
-    if (this.phase === 'not begun' || this.error instanceof NotBegun) await record.notBegun();
-    else await record.threw(this.error);
+    if (this.answeredEarly && record.isTransactional) {
+      await record.undone();
+      return undefined;
+    }
+    if (this.phase !== 'not begun' && !(this.error instanceof NotBegun)) return record.threw(this.error);
+    await record.notBegun();
+    return undefined;
   }
 }

@@ -1,15 +1,19 @@
 import type { CarriedValue } from '../../core/carried-value.js';
-import type { Run } from '../../core/run.js';
+import type { StoredResult } from '../../core/result.js';
+import type { ReleaseOutcome } from '../../core/run-terms.js';
+import type { KeepOutcome, RefuseOutcome, Work } from '../../core/work.js';
 import type { HandlerValue } from '../../http/late-outcome.js';
 import type { Resource } from '../../http/recorded-response.js';
 import { defaultRecordPolicy, type ExecutionOutcome, type RecordPolicy } from '../../http/retention.js';
+import { encodeFinalError } from '../final-error.js';
 import type { IdempotencyRuntime } from '../idempotency-runtime.js';
+import type { IdempotencyException } from '../problems.js';
 import type { Acknowledgement } from './acknowledgement.js';
 import { bodyless, outcomeToResult, type ValueOutcome } from './recorded-value.js';
 
 export interface ValueRecordTerms {
   readonly runtime: IdempotencyRuntime;
-  readonly run: Run;
+  readonly work: Work;
   readonly transport: Exclude<ExecutionOutcome['transport'], 'http'>;
   readonly record: RecordPolicy;
   readonly ttlMs: number;
@@ -18,7 +22,10 @@ export interface ValueRecordTerms {
   readonly acknowledgement?: Acknowledgement | undefined;
 }
 
-/** Ends a run by what its handler came to. Its methods never reject: the handler has run, whatever becomes of its outcome. */
+/**
+ * Ends a run by what its handler came to. Its methods never reject: the handler has run, whatever becomes of its outcome. Some
+ * answer with a refusal: that is to be said instead, because what the handler did is undone, or not undone as it must be.
+ */
 export class ValueRecord {
   resource: Resource | undefined;
 
@@ -26,18 +33,42 @@ export class ValueRecord {
 
   /** Nothing has happened: the record becomes what this run found. */
   async notBegun(): Promise<void> {
-    await this.terms.run.release({ forget: true });
+    await this.terms.work.giveUp({ forget: true });
     this.terms.acknowledgement?.pass();
   }
 
-  async returned(value: HandlerValue): Promise<void> {
+  returned(value: HandlerValue): Promise<IdempotencyException | undefined> {
+    return this.returning(value)();
+  }
+
+  /** The same in two parts: the value is taken as it is now, and kept when the function is called. */
+  returning(value: HandlerValue): () => Promise<IdempotencyException | undefined> {
+    const { work, acknowledgement, ttlMs } = this.terms;
     if (this.decide({ ...this.base, phase: 'returned', value: value.value }) === 'release') {
-      await this.terms.run.release({ forget: false });
-    } else await this.keep({ kind: 'returned', value, acknowledged: this.terms.acknowledgement?.said });
-    this.terms.acknowledgement?.pass();
+      return async () => this.saying(await work.letGo());
+    }
+    const result = this.resultOf({ kind: 'returned', value, acknowledged: acknowledgement?.said });
+    return async () => this.saying(await this.ended(result, (kept) => work.keep(kept, ttlMs)));
   }
 
-  async threw(error: unknown): Promise<void> {
+  /** Somebody else has answered: what it writes in a transaction is not to last. */
+  abandon(): void {
+    this.terms.work.abandon();
+  }
+
+  /** What it wrote is undone, and nothing is kept: a retry does it once more. */
+  async undone(): Promise<void> {
+    await this.terms.work.giveUp({ forget: false });
+    this.saying('released');
+  }
+
+  /** Its handler has begun in a transaction. */
+  get isTransactional(): boolean {
+    return this.terms.work.isTransactional;
+  }
+
+  async threw(error: unknown): Promise<IdempotencyException | undefined> {
+    const { runtime, work, ttlMs } = this.terms;
     const described = this.describe(error);
     const status = described?.status;
     const outcome = {
@@ -46,37 +77,53 @@ export class ValueRecord {
       error,
       ...(status === undefined ? {} : { status }),
     } as const;
-    if (this.decide(outcome) === 'release') await this.terms.run.release({ forget: false });
+    if (work.steps.undoing === undefined && this.decide(outcome) === 'release') {
+      await work.giveUp({ forget: false });
+      return this.saying('released');
+    }
+    const refuse = (result: StoredResult) => work.refuse(result, ttlMs, () => encodeFinalError(runtime.transportErrors, error));
     // `record` may keep what is no refusal at all: then nobody knows what to say, but it is final.
-    else if (described === undefined) await this.keepNothing();
-    else await this.keep({ kind: 'threw', error: described.recorded });
-    this.terms.acknowledgement?.pass();
+    if (described === undefined) return this.saying(await this.ended(bodyless(this.resource), refuse));
+    const result = this.resultOf({ kind: 'threw', error: described.recorded });
+    return this.saying(await this.ended(result, refuse));
   }
 
   /** It has had its effect, and what it came to cannot be had any more, or is too large. */
-  async keepNothing(): Promise<void> {
-    await this.complete(bodyless(this.resource));
-    this.terms.acknowledgement?.pass();
+  async keepNothing(): Promise<IdempotencyException | undefined> {
+    const { work, ttlMs } = this.terms;
+    return this.saying(
+      await this.ended(bodyless(this.resource), (result) => work.keep(result, ttlMs)),
+    );
   }
 
   private get base() {
     return { transport: this.terms.transport };
   }
 
-  private async keep(outcome: ValueOutcome): Promise<void> {
-    const { runtime, run, maxResponseBytes, carry } = this.terms;
-    const { result, reason } = outcomeToResult(outcome, carry, maxResponseBytes, this.resource);
-    if (reason !== undefined) runtime.warnOfUncarried(run.operation, reason);
-    await this.complete(result);
+  /** The acknowledgement that a handler sent by itself is its answer: it goes out unless a refusal takes its place. */
+  private saying(outcome: KeepOutcome | RefuseOutcome | ReleaseOutcome): IdempotencyException | undefined {
+    const { runtime, acknowledgement } = this.terms;
+    if (outcome !== 'uncommitted' && outcome !== 'not undone') {
+      acknowledgement?.pass();
+      return undefined;
+    }
+    acknowledgement?.drop();
+    return runtime.problems.instead(outcome === 'uncommitted' ? 'commit-failed' : 'undo-failed');
   }
 
-  private async complete(result: ReturnType<typeof bodyless>): Promise<void> {
-    const { run, ttlMs, runtime } = this.terms;
+  private resultOf(outcome: ValueOutcome): StoredResult {
+    const { runtime, work, maxResponseBytes, carry } = this.terms;
+    const { result, reason } = outcomeToResult(outcome, carry, maxResponseBytes, this.resource);
+    if (reason !== undefined) runtime.warnOfUncarried(work.run.operation, reason);
+    return result;
+  }
+
+  private async ended<T>(result: StoredResult, end: (result: StoredResult) => Promise<T>): Promise<T> {
     try {
-      await run.complete(result, ttlMs);
+      return await end(result);
     } catch (error) {
-      runtime.onFailure(error);
-      await run.complete(bodyless(undefined), ttlMs);
+      this.terms.runtime.onFailure(error);
+      return end(bodyless(undefined));
     }
   }
 

@@ -13,14 +13,14 @@ import type { ValueExchange } from './value-exchange.js';
  * @throws IdempotencyException `result-not-replayable` or `record-unreadable`
  */
 export function replayValue(exchange: ValueExchange, result: StoredResult, id: string, key: string): Answer {
-  const { runtime, operation } = exchange;
+  const { runtime, operation, correlationId } = exchange;
   try {
     const answer = withoutRun(exchange, { key, recordId: id }, inItsPlace(exchange, result));
-    runtime.publish({ type: 'replayed', id, operation });
+    runtime.publish({ type: 'replayed', id, operation, correlationId });
     return answer;
   } catch (error) {
     if (error instanceof IdempotencyException) throw error;
-    runtime.publish({ type: 'record-unreadable', id, operation, error });
+    runtime.publish({ type: 'record-unreadable', id, operation, correlationId, error });
     throw runtime.problems.recordUnreadable(error);
   }
 }

@@ -1,10 +1,14 @@
 import { carriedValue } from '../../core/carried-value-reader.js';
 import type { Run } from '../../core/run.js';
+import { entered } from '../entered.js';
 import { inside, type Answer } from '../exchange.js';
 import { RunningOperation } from '../idempotent-operation.js';
 import { answerLate, lateOutcome } from '../late-answer.js';
 import { recover } from '../recover.js';
+import { startHandler, workOf } from '../run-handler.js';
+import { factsOf } from '../http-run.js';
 import { shown } from '../settle.js';
+import { endAgain } from '../undo-mode.js';
 import { guarded } from '../user-callbacks.js';
 import { Acknowledgement } from './acknowledgement.js';
 import type { ValueExchange } from './value-exchange.js';
@@ -23,9 +27,10 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
   const carry = (value: unknown) => serializers.carry(value, classes);
   const acknowledgement = transport === 'ws' ? Acknowledgement.of(exchange.context) : undefined;
   acknowledgement?.hold();
+  const work = workOf(runtime, run, plan.options, plan.transport);
   const record = new ValueRecord({
     runtime,
-    run,
+    work,
     transport,
     record: policy,
     ttlMs,
@@ -33,14 +38,12 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
     carry,
     acknowledgement,
   });
-  const takenOver = run.previous === 'expired';
-  const facts = { key, recordId: run.id, attempt: run.attempt, takenOver, signal: run.signal };
-  const operation = new RunningOperation(facts, (resource) => (record.resource = resource));
+  const operation = new RunningOperation(factsOf(work, key), (resource) => (record.resource = resource));
   let keptBytes = 0;
   const execution = new ValueExecution({
     record,
-    // GraphQL takes the last value of an Observable; a message is answered with each.
-    repliesByEmission: transport !== 'graphql',
+    // GraphQL takes the last value of an Observable; a message is answered with each, but not before its writes are committed.
+    replies: transport === 'graphql' ? 'last' : plan.options.transactional ? 'together' : 'each',
     copy: (emission) => {
       const carried = carry(emission);
       // Why it cannot be carried is told at the end, when all of them are.
@@ -49,11 +52,13 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
       return keptBytes <= maxResponseBytes ? { value: carriedValue(carried.bytes, classes) } : undefined;
     },
     run: async (handler) => {
+      const { undoing } = work.steps;
+      if (undoing !== undefined) return endAgain(work, undoing, { runtime, transport: plan.transport }, handler);
       if (late !== undefined) return shown(answerLate(late));
-      const earlier = takenOver ? await recover(exchange, operation) : undefined;
-      return earlier === undefined ? handler() : earlier;
+      const earlier = operation.takenOver ? await recover(exchange, operation) : undefined;
+      return earlier === undefined ? startHandler(work, runtime.problems, handler) : earlier;
     },
   });
   const answer = inside(exchange, operation, execution.handle);
-  return (next) => execution.watch(answer(next));
+  return (next) => execution.watch(entered(work, () => answer(next)));
 }
