@@ -2,6 +2,7 @@ import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
 import type { Claim, ClaimRequest, RecordQuery, Renewal, StorageHost } from '../core/idempotency-storage.js';
 import type { Row } from './rows.js';
 import type { TableName } from './table-name.js';
+import type { TransactionDialect } from './transaction/dialect.js';
 
 /** A kind of database, as far as the storage must know it. */
 export interface Database {
@@ -12,6 +13,8 @@ export interface Database {
   /** Statements for the migration; processes that run them at the same moment make one table. */
   createTable(table: TableName): readonly string[];
   dropTable(table: TableName): readonly string[];
+  /** How a handler's transaction holds its record as well; or why it cannot, and what to do instead. */
+  readonly transactions: TransactionDialect | string;
   /**
    * Opens connections of the storage's own and checks the table.
    *
@@ -37,6 +40,8 @@ export interface OpenSettings {
 export interface RecordTable {
   /** Where an operator finds who holds a lock, for messages. */
   readonly locksShownIn: string;
+  /** Where it was found: with its schema, so that it is the same one in every session. */
+  readonly table?: TableName;
   /**
    * Asks to run; reads alone when the answer is not `won`, and waits for no lock on an existing row.
    *

@@ -1,16 +1,20 @@
 import { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { StorageHost } from '../core/idempotency-storage.js';
+import type { StorageTransactions } from '../core/transaction.js';
 import type { Database, RecordTable } from './database.js';
 import { databaseOf, SUPPORTED_TYPES } from './databases.js';
 import { PurgeTimer } from './purge-timer.js';
 import { reasonAgainst } from './sqlite/other-drivers.js';
 import type { ResolvedOptions } from './storage-options.js';
 import { DEFAULT_TABLE, type TableName } from './table-name.js';
+import { TypeOrmTransactions } from './transaction/transactions.js';
 
 export interface SessionParts {
   readonly records: RecordTable;
   readonly purgeEveryMs: number | undefined;
+  /** Or why there are none. */
+  readonly transactions?: TypeOrmTransactions | string;
   warn(message: string): void;
 }
 
@@ -27,12 +31,18 @@ export class Session {
     this.purgeTimer.start();
   }
 
+  get transactions(): StorageTransactions | string {
+    return this.parts.transactions ?? 'It was opened without the DataSource of the application.';
+  }
+
   warn(message: string): void {
     this.parts.warn(message);
   }
 
   async close(): Promise<void> {
     await this.purgeTimer?.stop();
+    const { transactions } = this.parts;
+    if (typeof transactions === 'object') transactions.close();
     await this.records.close();
   }
 }
@@ -47,7 +57,18 @@ export async function openSession(options: ResolvedOptions, host: StorageHost | 
     host,
     warn,
   });
-  return new Session({ records, purgeEveryMs, warn });
+  const transactions = transactionsOver(dataSource, database, records, host);
+  return new Session({ records, purgeEveryMs, transactions, warn });
+}
+
+function transactionsOver(
+  dataSource: DataSource,
+  { transactions: dialect }: Database,
+  { table }: RecordTable,
+  host: StorageHost | undefined,
+): TypeOrmTransactions | string {
+  if (typeof dialect === 'string' || table === undefined) return String(dialect);
+  return new TypeOrmTransactions({ dataSource, dialect, table, all: host?.findAll?.(DataSource) ?? [] });
 }
 
 function usable(dataSource: DataSource | undefined): { dataSource: DataSource; database: Database } {

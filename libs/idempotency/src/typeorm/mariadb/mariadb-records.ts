@@ -23,7 +23,7 @@ export class MariaDbRecords implements RecordTable {
   constructor(
     private readonly connections: Pick<ControlConnections, 'query' | 'close'>,
     private readonly askClaim: AskClaim,
-    private readonly table: TableName,
+    readonly table: TableName,
   ) {}
 
   claim(id: string, request: ClaimRequest): Promise<Row | undefined> {

@@ -9,6 +9,7 @@ import { MariaDbIdempotencyRecord } from './record.entity.js';
 import { MariaDbRecords } from './mariadb-records.js';
 import { claimOnMySql } from './mysql-claim.js';
 import { quoteTable } from './quoting.js';
+import { mariadbTransactions } from './request-transactions.js';
 import { checkTable } from './table-check.js';
 
 /** MariaDB and MySQL: a DataSource of either type connects to both. */
@@ -17,6 +18,7 @@ export const mariadb: Database = {
   entity: MariaDbIdempotencyRecord,
   createTable: (table) => [createTable(table)],
   dropTable: (table) => [`drop table if exists ${quoteTable(table)}`],
+  transactions: mariadbTransactions,
   open,
 };
 
@@ -24,8 +26,10 @@ async function open(dataSource: DataSource, table: TableName, settings: OpenSett
   const { controlConnections: size, preparedStatements, warn } = settings;
   const options = dataSource.options as MariaDbOptions;
   const connections = await ControlConnections.open(options, { size, preparedStatements });
+  let schema = table.schema;
   try {
     await checkTable(connections, table);
+    schema ??= await presentSchema(connections);
   } catch (error) {
     await connections.close();
     throw error;
@@ -36,5 +40,13 @@ async function open(dataSource: DataSource, table: TableName, settings: OpenSett
       'typeOrmStorage: its statements for MySQL have been run on MariaDB alone, never on a MySQL server. Try it before you rely on it.',
     );
   }
-  return new MariaDbRecords(connections, isMySql ? claimOnMySql : claimOnMariaDb, table);
+  return new MariaDbRecords(connections, isMySql ? claimOnMySql : claimOnMariaDb, { ...table, schema });
+}
+
+async function presentSchema(connections: ControlConnections): Promise<string> {
+  const { rows } = await connections.query(
+    { name: 'inspect', sql: 'select cast(database() as binary) as name' },
+    [],
+  );
+  return String(rows[0]?.['name']);
 }

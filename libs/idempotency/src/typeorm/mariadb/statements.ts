@@ -52,17 +52,22 @@ select r.id is not null as owned,
 from ${ASKED} left join ${table} r on ${OWN} and r.expires_at > ${CLOCK}
 order by a.place`;
 
+const completeBy = (clock: string) => (table: string) => `
+update ${table} r set
+  r.result = case when r.state = 1 then r.result else ? end,
+  r.expires_at = case when r.state = 1 then r.expires_at else ${clock} + ? end,
+  r.state = 1
+where r.id = ? and r.owner = ? and r.state in (0, 1) and r.expires_at > ${clock}`;
+
 /**
  * Purpose: stores the result. A record that the same owner completed before stays as it is.
  * ? result, ? ttl in ms, ? id, ? owner token
  * Matches one row: applied. None: lease lost.
  */
-export const complete = (table: string) => `
-update ${table} r set
-  r.result = case when r.state = 1 then r.result else ? end,
-  r.expires_at = case when r.state = 1 then r.expires_at else ${CLOCK} + ? end,
-  r.state = 1
-where r.id = ? and r.owner = ? and r.state in (0, 1) and r.expires_at > ${CLOCK}`;
+export const complete = completeBy(CLOCK);
+
+/** The same in a session of the application, whose time zone is its own: `sysdate()` has no meaning there. */
+export const completeInside = completeBy(START);
 
 /**
  * Purpose: gives a claim up, for a retry to come.

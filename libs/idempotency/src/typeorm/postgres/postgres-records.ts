@@ -18,7 +18,7 @@ export class PostgresRecords implements RecordTable {
   constructor(
     private readonly connections: Pick<ControlConnections, 'query' | 'close'>,
     private readonly statements: Statements,
-    private readonly table: TableName,
+    readonly table: TableName,
   ) {}
 
   async claim(id: string, request: ClaimRequest): Promise<Row | undefined> {

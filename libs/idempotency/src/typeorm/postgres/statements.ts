@@ -183,11 +183,13 @@ delete from ${table} where id = any (array(
 /**
  * Purpose: what there is, to be compared with what is needed, at start.
  * $1 table, quoted
- * Returns one row: `version`; `found`; `columns` as `name type collation`; `unique_id`; `may_write`; `place` for messages.
+ * Returns one row: `version`; `found`; `schema`; `columns` as `name type collation`; `unique_id`; `may_write`; `place` for
+ * messages.
  */
 export const inspect = `
 select current_setting('server_version_num')::int as version,
   c.oid is not null as found,
+  (select n.nspname from pg_class t join pg_namespace n on n.oid = t.relnamespace where t.oid = c.oid) as schema,
   array(
     select a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || coalesce(' ' || nullif(l.collname, 'default'), '')
     from pg_attribute a left join pg_collation l on l.oid = a.attcollation

@@ -1,10 +1,18 @@
 import { quote, quoteTable, type TableName } from '../table-name.js';
 
+/**
+ * Takes the write lock of the transaction, and waits for it; all else that it does is to free a page, where the file is
+ * set up for that. TypeORM begins a transaction without the lock, and of one that has read already (`IF NOT EXISTS` of
+ * what is there) SQLite refuses the first write at once while another process writes.
+ */
+const WRITE_LOCK = 'PRAGMA incremental_vacuum(1)';
+
 /** Written as TypeORM would write it of the entity: it reads names of constraints from this text. */
 export function createTable(table: TableName): readonly string[] {
   const quoted = quoteTable(table);
   const named = (suffix: string) => quote(`${table.name}_${suffix}`);
   return [
+    WRITE_LOCK,
     `CREATE TABLE IF NOT EXISTS ${quoted} (
   "id" text PRIMARY KEY NOT NULL,
   "state" integer NOT NULL,

@@ -22,7 +22,7 @@ export class SqliteRecords implements RecordTable {
   constructor(
     private readonly connection: Pick<SqliteConnection, 'read' | 'write' | 'close'>,
     private readonly statements: Statements,
-    private readonly table: TableName,
+    readonly table: TableName,
   ) {}
 
   /** Whoever may not claim has only read, and whoever may takes the lock before it looks again. */

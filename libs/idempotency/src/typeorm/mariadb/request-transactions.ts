@@ -1,0 +1,195 @@
+import type { QueryRunner } from 'typeorm';
+import type { Answer, Gate, Question, RequestConnection, TransactionDialect } from '../transaction/dialect.js';
+import { numberOf } from './control-connections.js';
+import { quoteTable } from './quoting.js';
+import { completeInside } from './statements.js';
+
+type Callback = (error: unknown, answer?: unknown, fields?: unknown) => void;
+
+/** What we call of a connection of `mysql2` that a query runner hands out. */
+interface PoolConnection {
+  query(query: { sql: string; values: unknown[] }, callback: Callback): unknown;
+  destroy(): void;
+  readonly stream?: { destroy(): void };
+}
+
+type Send = (this: unknown, ...args: unknown[]) => unknown;
+
+/** Deadlock; a row that has changed since it was read, where the server is told to mind (`innodb_snapshot_isolation`). */
+const CONFLICTS: readonly unknown[] = [1213, 1020];
+const NO_SAVEPOINT = 1305;
+/** What the server says with every change: whether a transaction is open. */
+const IN_TRANSACTION = 1;
+const ENDS = /^\s*(begin(?!\s+not\s+atomic)|start\s+transaction|commit|xa|rollback(?!\s+(work\s+)?to\b)|set\s+(@@)?(session\s+)?autocommit)\b/i;
+/** They commit whatever is open before they begin. */
+const COMMITS =
+  /^\s*((create|drop)(?!\s+temporary)|alter|truncate|rename|lock\s+tables?|unlock\s+tables|grant|revoke|analyze|optimize|repair|flush|reset|install|uninstall|load\s+index|cache\s+index|check\s+table)\b/i;
+
+export const mariadbTransactions: TransactionDialect = {
+  server: 'the database',
+  begin: (isolation, savepoint) => [
+    ...(isolation === undefined ? [] : [`SET TRANSACTION ISOLATION LEVEL ${isolation}`]),
+    'START TRANSACTION',
+    `SAVEPOINT ${savepoint}`,
+  ],
+  complete: (table, claim, result, ttlMs) => ({
+    sql: completeInside(quoteTable(table)).trim(),
+    values: [
+      Buffer.from(result.buffer, result.byteOffset, result.byteLength),
+      ttlMs,
+      Buffer.from(claim.id),
+      Buffer.from(claim.ownerToken),
+    ],
+  }),
+  // The variable has another name on each; a system variable of neither name is an error on the other.
+  currentIsolation: `show session variables where variable_name in ('tx_isolation', 'transaction_isolation')`,
+  refusal(sql) {
+    const word = `\`${(/\w+/.exec(sql)?.[0] ?? '').toUpperCase()}\``;
+    if (ENDS.test(sql)) {
+      return `${word} in a handler's transaction would end it without its record. Leave its end to the library, nest with \`dataSource.transaction()\`, or run it in \`outsideTransaction()\`.`;
+    }
+    if (COMMITS.test(sql)) {
+      return `${word} in a handler's transaction would commit what the handler has written so far, without its record: MariaDB and MySQL do so before every change of a schema (\`repository.clear()\` is one). Run it in \`outsideTransaction()\`, or delete rows instead.`;
+    }
+    return undefined;
+  },
+  describeLoss: (error) =>
+    numberOf(error) === NO_SAVEPOINT
+      ? 'A statement of the handler has ended its transaction without its record (a change of a schema does, in a procedure as well). Leave its end to the library.'
+      : undefined,
+  isConflict: ({ errno }) => CONFLICTS.includes(errno),
+  connect: async (runner) => new MariaDbRequestConnection(runner, (await runner.connect()) as PoolConnection),
+};
+
+class MariaDbRequestConnection implements RequestConnection {
+  constructor(
+    private readonly runner: QueryRunner,
+    private readonly connection: PoolConnection,
+  ) {}
+
+  ask({ sql, values }: Question): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.connection.query({ sql, values: [...values] }, (error, answer) => {
+        if (error === null || error === undefined) resolve(answerOf(answer));
+        else reject(withoutText(error));
+      });
+    });
+  }
+
+  view(gate: Gate): unknown {
+    const { connection } = this;
+    const through =
+      (send: Send) =>
+      (...args: unknown[]): unknown => {
+        const callback = typeof args.at(-1) === 'function' ? (args.pop() as Callback) : undefined;
+        const sql = textOf(args[0]);
+        if (callback === undefined) return this.stream(sql, args, send, gate);
+        const answer = gate.pass(sql, async () => {
+          const answered = await called(connection, send, args);
+          if (hasLeft(answered[0])) gate.lost('was ended by a statement of the handler');
+          return answered;
+        });
+        answer.then(
+          ([rows, fields]) => callback(null, rows, fields),
+          (error: unknown) => callback(error),
+        );
+        return undefined;
+      };
+    return new Proxy(connection, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        if (name === 'query' || name === 'execute') return through(value as Send);
+        // Made of what it is called on, so that its own questions come through here as well.
+        if (name === 'promise') return value;
+        if (['release', 'end', 'close', 'destroy', '_realEnd'].includes(String(name))) return () => undefined;
+        if (['beginTransaction', 'commit', 'rollback', 'changeUser', 'reset', 'prepare'].includes(String(name)))
+          return (...args: unknown[]) => refused(gate, String(name), args);
+        return value.bind(target) as unknown;
+      },
+    });
+  }
+
+  /** A deadlock, among others, undoes the whole transaction: the next statement would be one of its own, for good. */
+  async lossAfter(error: unknown): Promise<string | undefined> {
+    const why = `is undone by the database (${error instanceof Error ? error.message : String(error)})`;
+    if (CONFLICTS.includes(numberOf(error))) return why;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.connection.query({ sql: 'do 0', values: [] }, (failed, answer) => {
+          if (failed !== null && failed !== undefined) reject(failed as Error);
+          else resolve(hasLeft(answer) ? why : undefined);
+        });
+      });
+    } catch {
+      return why;
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.runner.release();
+  }
+
+  discard(): Promise<void> {
+    (this.runner as { isReleased: boolean }).isReleased = true;
+    // Its own `destroy` takes it out of the pool, and then waits for the server to close the socket.
+    this.connection.destroy();
+    this.connection.stream?.destroy();
+    return Promise.resolve();
+  }
+
+  private stream(sql: string, args: unknown[], send: Send, gate: Gate): unknown {
+    let end: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let reading: { destroy(reason: Error): unknown } | undefined;
+    gate.passStream(sql, ended, (reason) => reading?.destroy(reason));
+    const command = send.apply(this.connection, args) as {
+      once(event: string, listener: () => void): unknown;
+      stream(...options: unknown[]): { destroy(reason: Error): unknown };
+    };
+    for (const event of ['end', 'error']) command.once(event, end);
+    const stream = command.stream.bind(command);
+    command.stream = (...options) => (reading = stream(...options));
+    return command;
+  }
+}
+
+function called(connection: unknown, send: Send, args: unknown[]): Promise<[unknown, unknown]> {
+  return new Promise((resolve, reject) => {
+    send.call(connection, ...args, (error: unknown, rows: unknown, fields: unknown) => {
+      if (error === null || error === undefined) resolve([rows, fields]);
+      else reject(error as Error);
+    });
+  });
+}
+
+/** What changes is answered with the state of the session. */
+function hasLeft(answer: unknown): boolean {
+  const status = (answer as { serverStatus?: unknown } | undefined)?.serverStatus;
+  return typeof status === 'number' && (status & IN_TRANSACTION) === 0;
+}
+
+function refused(gate: Gate, name: string, args: unknown[]): void {
+  const refusal = gate.pass(name === 'rollback' ? 'ROLLBACK' : 'COMMIT', () => Promise.resolve());
+  const callback = args.at(-1);
+  refusal.catch((error: unknown) => typeof callback === 'function' && (callback as Callback)(error));
+}
+
+function answerOf(answer: unknown): Answer {
+  if (Array.isArray(answer)) {
+    // `show variables` has its own names.
+    const rows = (answer as Record<string, unknown>[]).map((row) => ({ isolation: row['Value'], ...row }));
+    return { rows, affected: 0 };
+  }
+  return { rows: [], affected: Number((answer as { affectedRows?: unknown } | undefined)?.affectedRows ?? 0) };
+}
+
+/** The driver adds the statement with all its values. A logger would write them out: a response, an owner token. */
+function withoutText(error: unknown): Error {
+  if (typeof error === 'object' && error !== null && 'sql' in error) delete error.sql;
+  return error as Error;
+}
+
+function textOf(query: unknown): string {
+  return typeof query === 'string' ? query : String((query as { sql?: unknown } | undefined)?.sql ?? '');
+}
