@@ -45,7 +45,9 @@ function compile() {
 
 function hashOfSources() {
   const hash = createHash('sha256');
-  const folders = [join(checkout, 'apps', 'orders'), join(checkout, 'libs', 'idempotency', 'src')];
+  const folders = ['apps/orders', 'apps/payments', 'apps/shared', 'libs/idempotency/src'].map((name) =>
+    join(checkout, name),
+  );
   const files = ['package-lock.json', 'tsconfig.json', 'nest-cli.json'].map((name) => join(checkout, name));
   for (const file of [...folders.flatMap(filesBelow), ...files]) hash.update(file).update(readFileSync(file));
   return hash.digest('hex');

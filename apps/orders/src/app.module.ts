@@ -3,15 +3,21 @@ import type { DynamicModule } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
+import { CheckoutModule } from './checkout/checkout.module.js';
 import { DatabaseModule } from './database/database.module.js';
+import { EffectsModule } from './effects/effects.module.js';
 import { HealthModule } from './health/health.module.js';
 import { idempotencyModule } from './idempotency/idempotency.js';
 import { OrdersModule } from './orders/orders.module.js';
+import type { PaymentsAddress } from './payments/gateway/payments-address.js';
+import { PaymentsModule } from './payments/payments.module.js';
+import { RunsModule } from './runs/runs.module.js';
 import { UsersModule } from './users/users.module.js';
 
 @Module({})
 export class AppModule {
-  static register(config: AppConfig, dataSource: DataSource): DynamicModule {
+  static register(config: AppConfig, dataSource: DataSource, address: PaymentsAddress): DynamicModule {
+    const payments = PaymentsModule.register(address);
     return {
       module: AppModule,
       imports: [
@@ -19,8 +25,12 @@ export class AppModule {
         DatabaseModule.register(dataSource),
         idempotencyModule(),
         UsersModule,
+        RunsModule,
         OrdersModule,
-        HealthModule,
+        payments,
+        EffectsModule.register(payments),
+        CheckoutModule,
+        HealthModule.register(payments),
       ],
     };
   }

@@ -1,7 +1,8 @@
-import { StartError } from './config/start-error.js';
-import { Cleanups } from './startup/cleanups.js';
+import { StartError } from '../../shared/src/start/start-error.js';
+import { Cleanups } from '../../shared/src/start/cleanups.js';
+import { crashPointsWereListed } from './crash/list-crash-points.js';
 import { start } from './startup/start.js';
-import { StopSignals, StoppedEarly } from './startup/stop-signals.js';
+import { StopSignals, StoppedEarly } from '../../shared/src/start/stop-signals.js';
 
 const signals = new StopSignals((signal) => {
   console.error(`Stopped at once by a second ${signal}. What was running is lost; the next start cleans up.`);
@@ -10,6 +11,7 @@ const signals = new StopSignals((signal) => {
 const cleanups = new Cleanups();
 
 try {
+  if (await crashPointsWereListed(() => import('./app.module.js'))) process.exit(0);
   await start(process.env, cleanups, signals);
   await signals.first;
   console.log('Stopping: requests that are running may finish. Ctrl-C again stops at once.');

@@ -10,10 +10,16 @@ export interface AppConfig {
   readonly platform: Platform;
   /** Where the idempotency records live. */
   readonly storage: StorageName;
+  /** An order and the record of its key are committed together. Only where both live in one database. */
+  readonly transactional: boolean;
+  /** How long a crash keeps its key busy, as the library takes it; `undefined`: the library's default. */
+  readonly lease: string | undefined;
   /** `undefined`: the embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
   /** Only read when `storage` is `redis`. */
   readonly redisUrl: string;
-  /** Where the embedded PostgreSQL keeps its data. */
+  /** `undefined`: a payment service of our own, in a process of its own. */
+  readonly paymentsUrl: string | undefined;
+  /** Where the embedded PostgreSQL and our own payment service keep their data. */
   readonly dataDir: string;
 }

@@ -9,8 +9,11 @@ describe('the environment', () => {
       port: 3000,
       platform: 'express',
       storage: 'typeorm',
+      transactional: true,
+      lease: undefined,
       databaseUrl: undefined,
       redisUrl: 'redis://127.0.0.1:6379',
+      paymentsUrl: undefined,
       dataDir: '/checkout/.data',
     });
   });
@@ -22,16 +25,30 @@ describe('the environment', () => {
       IDEMPOTENCY_STORAGE: 'redis',
       DATABASE_URL: 'postgres://me:secret@db:5432/shop',
       REDIS_URL: 'rediss://cache:6380',
+      PAYMENTS_URL: 'https://bank:8443',
+      LEASE: '2s',
       DATA_DIR: 'elsewhere',
     };
     expect(read(env)).toEqual({
       port: 8080,
       platform: 'fastify',
       storage: 'redis',
+      transactional: false,
+      lease: '2s',
       databaseUrl: 'postgres://me:secret@db:5432/shop',
       redisUrl: 'rediss://cache:6380',
+      paymentsUrl: 'https://bank:8443',
       dataDir: '/checkout/elsewhere',
     });
+  });
+
+  it.each(['postgres', 'postgresql', 'mariadb', 'mysql'])('may name a database as %s://', (protocol) => {
+    expect(read({ DATABASE_URL: `${protocol}://db/shop` }).databaseUrl).toBe(`${protocol}://db/shop`);
+  });
+
+  it('keeps orders and records apart when told to, or when they live in two places', () => {
+    expect(read({ TRANSACTIONAL: 'false' }).transactional).toBe(false);
+    expect(read({ IDEMPOTENCY_STORAGE: 'memory' }).transactional).toBe(false);
   });
 
   it('counts a variable that is set to nothing as not set', () => {
@@ -46,9 +63,11 @@ describe('the environment', () => {
     ['PLATFORM', 'koa', 'express, fastify'],
     ['PLATFORM', 'Express', 'express, fastify'],
     ['IDEMPOTENCY_STORAGE', 'postgres', 'memory, redis, typeorm'],
-    ['DATABASE_URL', 'mysql://db/shop', 'postgres://'],
+    ['DATABASE_URL', 'oracle://db/shop', 'postgres://'],
     ['DATABASE_URL', 'localhost:5432', 'postgres://'],
     ['REDIS_URL', 'http://cache', 'redis://'],
+    ['PAYMENTS_URL', 'bank:8443', 'http://'],
+    ['TRANSACTIONAL', 'no', 'true, false'],
   ])('names %s, the value %s and what is allowed when they do not fit', (name, value, allowed) => {
     expect(() => read({ [name]: value })).toThrow(name);
     expect(() => read({ [name]: value })).toThrow(`'${value}'`);
@@ -56,6 +75,6 @@ describe('the environment', () => {
   });
 
   it('never shows the password of a URL that does not fit', () => {
-    expect(() => read({ DATABASE_URL: 'mysql://me:se@cret@db/shop' })).toThrow("'mysql://me:…@db/shop'");
+    expect(() => read({ DATABASE_URL: 'oracle://me:se@cret@db/shop' })).toThrow("'oracle://me:…@db/shop'");
   });
 });

@@ -1,10 +1,8 @@
-import { CreateIdempotencyRecords1795305600000 } from 'nestjs-idempotent/typeorm';
-import { DataSource } from 'typeorm';
-import { withoutPassword } from '../config/read-config.js';
-import { StartError } from '../config/start-error.js';
-import { Order } from '../orders/order.entity.js';
+import type { DataSource } from 'typeorm';
+import { withoutPassword } from '../../../shared/src/start/environment.js';
+import { StartError } from '../../../shared/src/start/start-error.js';
+import { dataSourceFor } from './data-source.js';
 import { migrate } from './migrate.js';
-import { CreateOrders1763800000001 } from './migrations/0001-create-orders.js';
 
 export interface OpenDatabase {
   readonly dataSource: DataSource;
@@ -14,15 +12,7 @@ export interface OpenDatabase {
 
 /** Connects, and brings the schema up to date. */
 export async function openDatabase(url: string): Promise<OpenDatabase> {
-  const dataSource = new DataSource({
-    type: 'postgres',
-    url,
-    applicationName: 'orders',
-    connectTimeoutMS: 5_000,
-    entities: [Order],
-    migrations: [CreateOrders1763800000001, CreateIdempotencyRecords1795305600000],
-    migrationsTableName: 'orders_migrations',
-  });
+  const dataSource = dataSourceFor(url);
   try {
     await dataSource.initialize();
   } catch (cause) {
@@ -33,7 +23,7 @@ export async function openDatabase(url: string): Promise<OpenDatabase> {
     );
   }
   try {
-    return { dataSource, migrated: await migrate(dataSource, url) };
+    return { dataSource, migrated: await migrate(dataSource) };
   } catch (error) {
     await dataSource.destroy();
     throw error;

@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiServiceUnavailableResponse, ApiTags } f
 import { DataSource } from 'typeorm';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/app-config.js';
+import { PaymentGateway } from '../payments/gateway/payment-gateway.js';
 import { StorageCheck } from '../idempotency/storage-check.js';
 import { Public } from '../users/public.decorator.js';
 
@@ -11,6 +12,8 @@ interface Health {
   readonly platform: string;
   readonly database: Part;
   readonly storage: Part & { readonly name: string };
+  /** Orders can be taken without it, only not be paid. */
+  readonly payments: Part;
 }
 
 interface Part {
@@ -29,6 +32,7 @@ export class HealthController {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly storage: StorageCheck,
+    private readonly gateway: PaymentGateway,
   ) {}
 
   @Get()
@@ -37,14 +41,15 @@ export class HealthController {
   @ApiOkResponse({ description: 'It can.' })
   @ApiServiceUnavailableResponse({ description: 'It cannot; the body says which part is missing.' })
   async check(@Res({ passthrough: true }) reply: { status(code: number): unknown }): Promise<Health> {
-    const [database, storage] = await Promise.all([
+    const [database, storage, payments] = await Promise.all([
       partOf(() => this.dataSource.query('select 1')),
       partOf(() => this.storage.check()),
+      partOf(() => this.gateway.check()),
     ]);
     const status = database.status === 'ok' && storage.status === 'ok' ? 'ok' : 'unavailable';
     if (status !== 'ok') reply.status(503);
     const { platform, storage: name } = this.config;
-    return { status, platform, database, storage: { ...storage, name } };
+    return { status, platform, database, storage: { ...storage, name }, payments };
   }
 }
 

@@ -5,12 +5,18 @@ import { redisStorage } from 'nestjs-idempotent/redis';
 import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
 import type { AppConfig } from '../config/app-config.js';
 import { APP_CONFIG } from '../config/config.module.js';
+import { storageWithCrashPoints } from '../crash/storage-points.js';
 
 /** All that the app tells the library; the rest is `@Idempotent()` on the routes. */
 export function idempotencyModule(): DynamicModule {
   return IdempotencyModule.forRootAsync({
     inject: [APP_CONFIG],
-    useFactory: (config: AppConfig) => ({ namespace: 'orders', storage: storageFor(config) }),
+    useFactory: (config: AppConfig) => ({
+      namespace: 'orders',
+      storage: storageWithCrashPoints(storageFor(config)),
+      transactional: config.transactional, // routes that cannot be say so
+      ...(config.lease !== undefined && { lease: config.lease }),
+    }),
   });
 }
 

@@ -1,4 +1,4 @@
-import { Problem } from '../problems/problem.js';
+import { Problem } from '../../../shared/src/problems/problem.js';
 
 /** Which version a change is meant for: a number, `any` (If-Match: *), or `none` when the request does not say. */
 export type ExpectedVersion = number | 'any' | 'none';

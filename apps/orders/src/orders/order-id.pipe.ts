@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { PipeTransform } from '@nestjs/common';
 import { isUUID } from 'class-validator';
-import { Problem } from '../problems/problem.js';
+import { Problem } from '../../../shared/src/problems/problem.js';
 
 /** PostgreSQL takes UUIDs in either case and gives them in lower case; so do we. */
 @Injectable()

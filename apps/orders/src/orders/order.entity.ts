@@ -24,16 +24,17 @@ export class Order {
   @PrimaryColumn('uuid')
   id!: string;
 
-  @Column('text', { name: 'user_id' })
+  @Column('varchar', { name: 'user_id', length: 128 })
   userId!: string;
 
-  @Column('text')
+  @Column('varchar', { length: 16 })
   status!: OrderStatus;
 
-  @Column('jsonb')
+  /** On PostgreSQL the column is `jsonb`. */
+  @Column('json')
   items!: OrderItem[];
 
-  /** PostgreSQL's bigint comes as text; `LIMITS` keeps every total within what a JavaScript number holds exactly. */
+  /** A bigint comes as text from PostgreSQL; `LIMITS` keeps every total within what a JavaScript number holds exactly. */
   @Column('bigint', { transformer: { from: Number, to: (total: number) => total } })
   total!: number;
 
@@ -45,12 +46,12 @@ export class Order {
   version!: number;
 
   /** The second line of defence: one order per user and key, also on the day the idempotency records are lost. */
-  @Column('text', { name: 'idempotency_key', nullable: true })
+  @Column('varchar', { name: 'idempotency_key', length: 255, nullable: true })
   idempotencyKey!: string | null;
 
-  @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
+  @CreateDateColumn({ name: 'created_at' })
   createdAt!: Date;
 
-  @UpdateDateColumn({ name: 'updated_at', type: 'timestamptz' })
+  @UpdateDateColumn({ name: 'updated_at' })
   updatedAt!: Date;
 }

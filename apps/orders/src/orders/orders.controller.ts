@@ -37,14 +37,22 @@ const REMEMBERED = '7d';
  * harm. What a retry without a key does not get is the *answer* it missed: it sees 428, 412 or 404 and has to look what
  * happened. With a key it gets that answer, so the key is welcome here, but not required.
  */
-const REMEMBERED_IF_ASKED = { ttl: REMEMBERED, required: false, fingerprint: withVersion } as const;
+const REMEMBERED_IF_ASKED = {
+  ttl: REMEMBERED,
+  required: false,
+  transactional: false, // without a key there is no record to commit with
+  fingerprint: withVersion,
+} as const;
 
 @DocumentOrders()
 @Controller('orders')
 export class OrdersController {
   constructor(private readonly orders: OrdersService) {}
 
-  /** Every POST makes an order, so here the key is what tells a retry from a second order. */
+  /**
+   * Every POST makes an order, so here the key is what tells a retry from a second order. By the module's default it is
+   * `transactional`: order, stock and the record of the key are committed together, or none of them.
+   */
   @Post()
   @Idempotent(REMEMBERED)
   @Documented.create()

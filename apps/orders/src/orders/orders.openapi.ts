@@ -86,14 +86,14 @@ const text = (description: string): { description: string; schema: { type: 'stri
 
 const LOCATION = { Location: text('Where the order is: /orders/<id>.') };
 const ETAG = { ETag: text('The version in quotes. Send it back as If-Match.') };
-const REPLAYED = {
+export const REPLAYED = {
   'Idempotent-Replayed': text(
     '`true` on an answer that was recorded when this key was first used. Absent on the first.',
   ),
   'Idempotency-Expires': text('Until when the same key gets the same answer.'),
 };
 
-const keyHeader = (required: boolean): Decorator =>
+export const keyHeader = (required: boolean): Decorator =>
   ApiHeader({
     name: 'Idempotency-Key',
     required,
@@ -104,13 +104,14 @@ const keyHeader = (required: boolean): Decorator =>
 const ifMatch = (description: string): Decorator =>
   ApiHeader({ name: 'If-Match', required: false, description });
 
-const problem = (status: number, description: string): Decorator => ApiResponse({ status, description });
-const missing = (): Decorator => problem(404, 'You have no such order.');
+export const problem = (status: number, description: string): Decorator =>
+  ApiResponse({ status, description });
+export const missing = (): Decorator => problem(404, 'You have no such order.');
 
-const keyProblems = (): Decorator[] => [
-  problem(409, 'A request with this Idempotency-Key is still running, or the order is closed.'),
-  problem(422, 'This Idempotency-Key was first used with a different request.'),
-];
+export const keyProblems = (
+  conflict = 'A request with this Idempotency-Key is still running, or the order is closed.',
+  otherRequest = 'This Idempotency-Key was first used with a different request.',
+): Decorator[] => [problem(409, conflict), problem(422, otherRequest)];
 
 const versionProblems = (): Decorator[] => [
   problem(412, 'The order has changed since you read it.'),

@@ -2,10 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import type { InsertResult, ObjectLiteral, UpdateResult } from 'typeorm';
+import { CrashPoints } from '../crash/crash-points.js';
 import { Order } from './order.entity.js';
 
 export type NewOrder = Pick<Order, 'id' | 'userId' | 'items' | 'total' | 'note' | 'idempotencyKey'>;
 export type OrderChange = Partial<Pick<Order, 'items' | 'total' | 'note' | 'status'>>;
+
+type Changes = OrderChange & Pick<Order, 'updatedAt'>;
 
 /** Which row, and what must still be true of it at the moment it changes. */
 export interface OrderCondition {
@@ -15,16 +18,17 @@ export interface OrderCondition {
   readonly version?: number;
 }
 
-/** Every method is one statement: between a look and a change, another request could slip in. */
+/** Every change is one statement: between a look and a change, another request could slip in. */
 @Injectable()
+@CrashPoints()
 export class OrdersRepository {
   constructor(@InjectRepository(Order) private readonly orders: Repository<Order>) {}
 
-  find(id: string, userId: string): Promise<Order | null> {
+  async find(id: string, userId: string): Promise<Order | null> {
     return this.orders.findOneBy({ id, userId });
   }
 
-  findByKey(userId: string, idempotencyKey: string): Promise<Order | null> {
+  async findByKey(userId: string, idempotencyKey: string): Promise<Order | null> {
     return this.orders.findOneBy({ userId, idempotencyKey });
   }
 
@@ -46,10 +50,30 @@ export class OrdersRepository {
     return this.firstOf(await statement.orIgnore().returning('*').execute());
   }
 
-  /** `undefined` when no row meets the condition. TypeORM raises version and `updatedAt` in the same statement. */
+  /** `undefined` when no row meets the condition. TypeORM raises the version in the same statement. */
   async update(condition: OrderCondition, change: OrderChange): Promise<Order | undefined> {
-    const statement = this.orders.createQueryBuilder().update().set(change).where(condition);
+    const set = { ...change, updatedAt: new Date() };
+    const isMariaDb = this.orders.manager.dataSource.options.type === 'mariadb';
+    return isMariaDb ? this.updateAndRead(condition, set) : this.updateReturning(condition, set);
+  }
+
+  private async updateReturning(condition: OrderCondition, set: Changes): Promise<Order | undefined> {
+    const statement = this.orders.createQueryBuilder().update().set(set).where(condition);
     return this.firstOf(await statement.returning('*').execute());
+  }
+
+  /** MariaDB's `update` returns nothing, so the row is read before anybody else may change it. */
+  private async updateAndRead(condition: OrderCondition, set: Changes): Promise<Order | undefined> {
+    return this.orders.manager.transaction(async (manager) => {
+      const { affected } = await manager.update(Order, { ...condition }, set);
+      if (affected !== 1) return undefined;
+      return (await manager.findOneBy(Order, { id: condition.id })) ?? undefined;
+    });
+  }
+
+  /** How many orders the key of this one has made; an order that was made without a key counts itself. */
+  async countUnderKeyOf({ id, userId, idempotencyKey }: Order): Promise<number> {
+    return this.orders.countBy(idempotencyKey === null ? { id } : { userId, idempotencyKey });
   }
 
   async remove(condition: OrderCondition): Promise<boolean> {

@@ -1,7 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { Problem } from '../problems/problem.js';
+import { Problem } from '../../../shared/src/problems/problem.js';
+import { CrashPoints } from '../crash/crash-points.js';
+import { CheckoutTokens } from '../checkout/checkout-tokens.js';
+import { RunLog } from '../runs/run-log.js';
+import { StockRepository } from '../stock/stock.repository.js';
 import type { ChangeOrderDto } from './dto/change-order.dto.js';
 import type { CreateOrderDto } from './dto/create-order.dto.js';
 import type { OrderItemDto } from './dto/order-item.dto.js';
@@ -11,10 +15,28 @@ import { OrdersRepository } from './orders.repository.js';
 import type { OrderChange, OrderCondition } from './orders.repository.js';
 
 @Injectable()
+@CrashPoints()
 export class OrdersService {
-  constructor(private readonly orders: OrdersRepository) {}
+  constructor(
+    private readonly orders: OrdersRepository,
+    private readonly stock: StockRepository,
+    private readonly runs: RunLog,
+    private readonly tokens: CheckoutTokens,
+  ) {}
 
+  /**
+   * Without a transaction around it, a crash may part the order from its stock. Each write can be said twice, so the retry
+   * completes what is missing.
+   */
   async place(userId: string, dto: CreateOrderDto, idempotencyKey: string): Promise<Order> {
+    this.tokens.check(idempotencyKey, userId);
+    await this.runs.add({ operation: 'place', userId, idempotencyKey });
+    const order = await this.insertOnce(userId, dto, idempotencyKey);
+    await this.stock.takeFor(order.id, order.items);
+    return order;
+  }
+
+  private async insertOnce(userId: string, dto: CreateOrderDto, idempotencyKey: string): Promise<Order> {
     const content = contentOf(dto);
     for (;;) {
       const order = await this.orders.insert({ id: randomUUID(), userId, idempotencyKey, ...content });

@@ -1,6 +1,6 @@
 import { ValidationPipe } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
-import { Problem } from './problem.js';
+import { Problem } from '../../../shared/src/problems/problem.js';
 
 /** Fields that a body class does not name are dropped; what it names is checked. */
 export function validationPipe(): ValidationPipe {

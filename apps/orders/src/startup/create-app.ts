@@ -5,17 +5,22 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { DataSource } from 'typeorm';
 import { AppModule } from '../app.module.js';
 import type { AppConfig } from '../config/app-config.js';
-import { ProblemFilter } from '../problems/problem.filter.js';
+import { ProblemFilter } from '../../../shared/src/problems/problem.filter.js';
+import type { PaymentsAddress } from '../payments/gateway/payments-address.js';
 import { validationPipe } from '../problems/validation.js';
 
 /** Express' own default, so that both platforms refuse the same bodies. The largest order is about a fifth of it. */
 const BODY_LIMIT = 102_400;
 
 /** The app as `main` and the tests use it, without its docs; it does not listen yet. */
-export async function createApp(config: AppConfig, dataSource: DataSource): Promise<INestApplication> {
+export async function createApp(
+  config: AppConfig,
+  dataSource: DataSource,
+  payments: PaymentsAddress,
+): Promise<INestApplication> {
   const adapter =
     config.platform === 'fastify' ? new FastifyAdapter({ bodyLimit: BODY_LIMIT }) : expressAdapter();
-  const app = await NestFactory.create(AppModule.register(config, dataSource), adapter, {
+  const app = await NestFactory.create(AppModule.register(config, dataSource, payments), adapter, {
     logger: ['warn', 'error', 'fatal'], // what a start does is told by the progress lines
     abortOnError: false,
   });

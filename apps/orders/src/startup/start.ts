@@ -1,26 +1,25 @@
-import type { INestApplication } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { findCheckout } from '../config/checkout.js';
+import { findCheckout } from '../../../shared/src/start/checkout.js';
 import type { AppConfig } from '../config/app-config.js';
-import { readConfig, withoutPassword } from '../config/read-config.js';
-import { StartError } from '../config/start-error.js';
+import { withoutPassword } from '../../../shared/src/start/environment.js';
+import { readConfig } from '../config/read-config.js';
+import { startEmbeddedPayments } from '../payments/embedded/index.js';
+import type { PaymentsAddress } from '../payments/gateway/payments-address.js';
 import { startEmbeddedPostgres } from '../database/embedded-postgres/index.js';
-import type { Cleanups } from './cleanups.js';
-import { closeApp } from './close-app.js';
+import type { Cleanups } from '../../../shared/src/start/cleanups.js';
+import { closeApp } from '../../../shared/src/start/close-app.js';
+import { listen } from '../../../shared/src/start/listen.js';
 import { Progress } from './progress.js';
-import type { StopSignals } from './stop-signals.js';
+import type { StopSignals } from '../../../shared/src/start/stop-signals.js';
 
-/** The sample talks to this machine alone: its login is a header that anybody can write. */
-const HOST = '127.0.0.1';
-
-/** Brings everything up in four stages; what has to be undone at the end is left in `cleanups`, also when it fails half way. */
+/** Brings everything up in five stages; what has to be undone at the end is left in `cleanups`, also when it fails half way. */
 export async function start(env: NodeJS.ProcessEnv, cleanups: Cleanups, signals: StopSignals): Promise<void> {
   const config = readConfig(env, findCheckout());
-  const progress = new Progress(4);
+  const progress = new Progress(5);
   const loading = loadFrameworks();
   loading.catch(() => undefined); // heard where it is awaited
+  const paymentsStarting = startPayments(config, cleanups, progress);
+  paymentsStarting.catch(() => undefined);
 
   progress.begin('PostgreSQL');
   const url = await startDatabase(config, cleanups, progress);
@@ -35,8 +34,13 @@ export async function start(env: NodeJS.ProcessEnv, cleanups: Cleanups, signals:
   progress.line(migrated.length > 0 ? `made by ${migrated.join(', ')}` : 'up to date');
   signals.throwIfReceived();
 
+  progress.begin('Payments');
+  const payments = await paymentsStarting;
+  progress.line(payments.description);
+  signals.throwIfReceived();
+
   progress.begin('Application');
-  const app = await createApp(config, dataSource);
+  const app = await createApp(config, dataSource, payments.address);
   cleanups.add('application', () => closeApp(app));
   serveDocs(app);
   await app.init();
@@ -70,17 +74,31 @@ async function startDatabase(config: AppConfig, cleanups: Cleanups, progress: Pr
   return postgres.url;
 }
 
-async function listen(app: INestApplication, port: number): Promise<string> {
-  try {
-    await app.listen(port, HOST);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
-    throw new StartError(`Port ${port} is taken. Start on another one: PORT=${port + 1} npm start`, {
-      cause,
-    });
+interface Payments {
+  readonly address: PaymentsAddress;
+  readonly description: string;
+}
+
+/** It starts beside PostgreSQL, so what it has to say comes when its turn is. */
+async function startPayments(
+  { paymentsUrl, dataDir }: AppConfig,
+  cleanups: Cleanups,
+  progress: Progress,
+): Promise<Payments> {
+  if (paymentsUrl !== undefined) {
+    const url = paymentsUrl.replace(/\/+$/, '');
+    return {
+      address: { url: () => url, lost: () => undefined },
+      description: `yours, ${withoutPassword(url)}`,
+    };
   }
-  const server = app.getHttpServer() as Server;
-  return `http://${HOST}:${(server.address() as AddressInfo).port}`;
+  const starting = startEmbeddedPayments(dataDir, (line) => progress.say(`Payments: ${line}`));
+  cleanups.add('payment service', async () => {
+    const address = await starting.catch(() => undefined); // it has given itself up then
+    if (address) progress.say(`Payments ${await address.release()}`);
+  });
+  const address = await starting;
+  return { address, description: address.description };
 }
 
 /** With a key of its own for each start, so that the first of the two requests is a first one. */

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { Problem } from '../problems/problem.js';
+import { Problem } from '../../../shared/src/problems/problem.js';
 import { IS_PUBLIC } from './public.decorator.js';
 import type { RequestWithUser } from './user.js';
 

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { StartError } from '../../config/start-error.js';
+import { StartError } from '../../../../shared/src/start/start-error.js';
 import type { ServerHome } from './home.js';
 
 export interface Binaries {

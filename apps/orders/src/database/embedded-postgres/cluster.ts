@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chownSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { StartError } from '../../config/start-error.js';
+import { StartError } from '../../../../shared/src/start/start-error.js';
 import type { ServerHome } from './home.js';
 
 export const SUPERUSER = 'postgres';

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { StartError } from '../../config/start-error.js';
+import { StartError } from '../../../../shared/src/start/start-error.js';
 import { unprivilegedUser } from './server-user.js';
 import type { ServerUser } from './server-user.js';
 

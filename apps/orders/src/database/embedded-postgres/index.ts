@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import pg from 'pg';
-import { countLiveApps, registerApp, unregisterApp } from './app-registry.js';
+import { countLiveApps, registerApp, unregisterApp } from '../../../../shared/src/processes/user-registry.js';
 import { findBinaries } from './binaries.js';
 import { SUPERUSER, createCluster, hasCluster, readPassword } from './cluster.js';
 import { findServerHome } from './home.js';
 import type { ServerHome } from './home.js';
-import { withLockFile } from './lock-file.js';
+import { withLockFile } from '../../../../shared/src/processes/lock-file.js';
 import { stopPostmaster } from './postmaster.js';
 import type { Postmaster } from './postmaster.js';
 import { awaitRunningServer, startServer } from './server.js';
@@ -30,7 +30,7 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   const home = findServerHome(dataDir);
   const { pid, port } = await locked(home, report, async () => {
-    registerApp(home);
+    registerApp(home.folder);
     try {
       const server = (await awaitRunningServer(home)) ?? (await startAnew(home, report));
       await createDatabase(home, server);
@@ -59,8 +59,8 @@ async function startAnew(home: ServerHome, report: (line: string) => void): Prom
 }
 
 async function release(home: ServerHome): Promise<'stopped' | 'left running'> {
-  unregisterApp(home);
-  if (countLiveApps(home) > 0) return 'left running';
+  unregisterApp(home.folder);
+  if (countLiveApps(home.folder) > 0) return 'left running';
   await stopPostmaster(home);
   return 'stopped';
 }

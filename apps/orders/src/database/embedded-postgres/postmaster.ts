@@ -1,9 +1,8 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { clusterFolder } from './cluster.js';
 import type { ServerHome } from './home.js';
-import { commandLineOf, isAlive } from './processes.js';
+import { commandLineOf, hasEnded, isAlive } from '../../../../shared/src/processes/processes.js';
 
 /** What PostgreSQL itself writes about its running server into `postmaster.pid`. */
 export interface Postmaster {
@@ -40,14 +39,6 @@ export async function stopPostmaster(home: ServerHome): Promise<void> {
   if (await hasEnded(server.pid, 15_000)) return;
   process.kill(server.pid, 'SIGQUIT'); // immediate: the next start recovers from the log, nothing is lost
   await hasEnded(server.pid, 5_000);
-}
-
-async function hasEnded(pid: number, timeoutMs: number): Promise<boolean> {
-  for (const giveUpAt = Date.now() + timeoutMs; Date.now() < giveUpAt;) {
-    if (!isAlive(pid)) return true;
-    await sleep(10);
-  }
-  return false;
 }
 
 /** Where the system does not tell what a process is, we believe the file. */

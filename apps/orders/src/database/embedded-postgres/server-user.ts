@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { StartError } from '../../config/start-error.js';
+import { StartError } from '../../../../shared/src/start/start-error.js';
 
 /** The account that PostgreSQL runs as when it cannot be the one that started us. */
 export interface ServerUser {

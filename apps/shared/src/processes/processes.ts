@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A process as a file remembers it. A pid alone is not enough: after a crash the number may belong to somebody else. */
 export interface ProcessMark {
@@ -25,6 +26,15 @@ export function isAlive(pid: number): boolean {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false; // EPERM: alive, another user's
   }
   return !hasProc || procStat(pid)?.[0] !== 'Z';
+}
+
+/** Whether the process is gone within the time. */
+export async function hasEnded(pid: number, timeoutMs: number): Promise<boolean> {
+  for (const giveUpAt = Date.now() + timeoutMs; Date.now() < giveUpAt;) {
+    if (!isAlive(pid)) return true;
+    await sleep(10);
+  }
+  return false;
 }
 
 /** `undefined` where the system does not tell. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StartError } from '../../config/start-error.js';
+import { StartError } from '../start/start-error.js';
 import { isRunning, markOf } from './processes.js';
 import type { ProcessMark } from './processes.js';
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { StartError } from '../../config/start-error.js';
+import { StartError } from '../start/start-error.js';
 
 /** Below 32768, where Linux starts to hand out ports to outgoing connections: those may take any port at any moment. */
 const LOWEST = 20_000;
@@ -12,7 +12,7 @@ export async function freePort(preferred?: number): Promise<number> {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
     if (await isFree(port)) return port;
   }
-  throw new StartError(`No free port found for PostgreSQL between ${LOWEST} and ${HIGHEST} on 127.0.0.1.`);
+  throw new StartError(`No free port found between ${LOWEST} and ${HIGHEST} on 127.0.0.1.`);
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -1,0 +1,11 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { StockMove } from './stock-move.entity.js';
+import { StockRepository } from './stock.repository.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([StockMove])],
+  providers: [StockRepository],
+  exports: [StockRepository],
+})
+export class StockModule {}
