@@ -3,10 +3,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
-import { isAlive } from '../../apps/orders/src/database/embedded-postgres/processes.js';
+import { isAlive } from '../../apps/shared/src/processes/processes.js';
 import { freePort } from '../support/free-port.js';
 import { OrdersClient } from '../support/orders-client.js';
 import { buildOrders, endAllOrders, spawnOrders, type OrdersProcess } from '../support/orders-process.js';
+import { endPayments } from '../support/embedded-payments.js';
 import { eventually } from '../support/postgres-fixture.js';
 import { temporaryDataDir } from '../support/temporary-data-dir.js';
 
@@ -28,6 +29,7 @@ async function stop(app: OrdersProcess, signal: NodeJS.Signals = 'SIGTERM'): Pro
 /** Whatever a test has left running, also when it failed. */
 async function cleanUp(): Promise<void> {
   await endAllOrders();
+  await endPayments(dataDir);
   if (existsSync(pidFile()) && isAlive(serverPid())) {
     const pid = serverPid();
     process.kill(pid, 'SIGQUIT');

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withLockFile } from '../../apps/orders/src/database/embedded-postgres/lock-file.js';
-import { markOf } from '../../apps/orders/src/database/embedded-postgres/processes.js';
+import { withLockFile } from '../../apps/shared/src/processes/lock-file.js';
+import { markOf } from '../../apps/shared/src/processes/processes.js';
 import { temporaryDataDir } from '../support/temporary-data-dir.js';
 
 /** Beyond the highest pid that Linux gives. */

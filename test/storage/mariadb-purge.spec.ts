@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
+import { workOnTheSameRecords } from '../support/busy-records.js';
 import { useMariaDb } from '../support/mariadb-fixture.js';
 import { eventually, holdLock, listeningHost, newClaim } from '../support/postgres-fixture.js';
 
@@ -80,24 +81,9 @@ describe('purging expired records on MariaDB', () => {
   });
 
   it('and claims, completions and removals of the same records end without a deadlock that anybody sees', async () => {
-    const storages = [await mariaDb.storage({ dataSource }), await mariaDb.storage({ dataSource })];
-    const ids = Array.from({ length: 20 }, (_, index) => `busy-${index}`);
-    const work = storages.flatMap((storage) =>
-      Array.from({ length: 6 }, async (_, worker) => {
-        // Long enough to meet what happens to one claim in some hundreds.
-        for (let round = 0; round < 40; round += 1) {
-          const id = ids[(round * 7 + worker * 3) % ids.length] ?? '';
-          const { request } = newClaim({ leaseMs: 1, keepMs: 1 });
-          const { kind } = await storage.claim(id, request);
-          const own = { id, ownerToken: request.ownerToken };
-          if (kind === 'claimed') await storage.complete(own, Buffer.from('x'), 1);
-          if (round % 5 === worker) await storage.purgeExpired(10);
-          if (round % 11 === worker) await storage.forget(id);
-          if (round % 3 === worker)
-            await storage.renew(ids.map((one) => ({ claim: { ...own, id: one }, leaseMs: 1 })));
-        }
-      }),
-    );
-    await Promise.all(work);
-  }, 30_000);
+    await workOnTheSameRecords([
+      await mariaDb.storage({ dataSource }),
+      await mariaDb.storage({ dataSource }),
+    ]);
+  }, 120_000);
 });

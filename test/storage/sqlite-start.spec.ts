@@ -1,6 +1,8 @@
-import { describe, expect, it } from '@jest/globals';
-import { fork } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import assert from 'node:assert/strict';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 import { InvalidOptionsError } from '../../libs/idempotency/src/core/errors.js';
 import {
@@ -22,19 +24,6 @@ class Order {
 
   @Column('text')
   sku!: string;
-}
-
-/** Exit codes of processes that migrate the file when all of them are ready. */
-async function migratedTogether(file: string, count: number): Promise<readonly unknown[]> {
-  const processes = Array.from({ length: count }, () =>
-    fork('./test/support/sqlite-migrate-process.ts', [file], {
-      execArgv: ['--disable-warning=ExperimentalWarning', '--import', './test/support/ts-hooks.mjs'],
-    }),
-  );
-  await Promise.all(processes.map((one) => once(one, 'message')));
-  const exits = processes.map((one) => once(one, 'exit'));
-  for (const one of processes) one.send('go');
-  return (await Promise.all(exits)).map(([code]) => code as unknown);
 }
 
 const refusal = async (options: TypeOrmStorageOptions, host = listeningHost()): Promise<string> => {
@@ -153,6 +142,70 @@ describe('on SQLite start refuses', () => {
   });
 });
 
+describe('the migration of several processes on SQLite', () => {
+  let processes: readonly ChildProcess[] = [];
+  beforeAll(async () => {
+    processes = Array.from({ length: 3 }, () =>
+      fork('./test/support/sqlite-migrate-process.ts', {
+        execArgv: ['--disable-warning=ExperimentalWarning', '--import', './test/support/ts-hooks.mjs'],
+      }),
+    );
+    await Promise.all(processes.map((one) => once(one, 'message')));
+  }, 120_000);
+  afterAll(async () => {
+    const exits = processes.map((one) => once(one, 'exit'));
+    for (const one of processes) one.disconnect();
+    await Promise.all(exits);
+  });
+
+  /** Resolves with `done`, or with why it failed. */
+  const migratedBy = async (process: ChildProcess | undefined, file: string): Promise<string> => {
+    assert.ok(process);
+    const told = once(process, 'message');
+    process.send(file);
+    const [outcome] = (await told) as [string];
+    return outcome;
+  };
+  const migratedByAll = (file: string) => Promise.all(processes.map((one) => migratedBy(one, file)));
+  const allDone = ['done', 'done', 'done'];
+
+  it('makes the table once, at the same moment', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const dataSource = await sqlite.empty();
+      // Makes the table in which TypeORM keeps its books.
+      await dataSource.runMigrations();
+      expect(await migratedByAll(String(dataSource.options.database))).toEqual(allDone);
+      const storage = await sqlite.storage({ dataSource });
+      const { id, request } = newClaim();
+      expect(await storage.claim(id, request)).toMatchObject({ kind: 'claimed' });
+    }
+  }, 120_000);
+
+  it.each(['delete', 'wal'])('waits for another that has the file locked (journal mode %s)', async (mode) => {
+    const dataSource = await sqlite.empty();
+    await dataSource.query(`pragma journal_mode = ${mode}`);
+    await dataSource.runMigrations();
+    await new CreateIdempotencyRecords1795305600000().up(dataSource.createQueryRunner());
+    await dataSource.query('begin immediate');
+    const outcome = migratedBy(processes[0], String(dataSource.options.database));
+    // SQLite waits in the other process, and shows it to nobody.
+    await sleep(300);
+    await dataSource.query('commit');
+    expect(await outcome).toBe('done');
+  });
+
+  it('of a new file fails for TypeORM’s own table alone, and when started again does not', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const file = sqlite.path();
+      const outcomes = await migratedByAll(file);
+      expect(outcomes).toContain('done');
+      for (const outcome of outcomes) expect(outcome).toMatch(/^done$|table "migrations" already exists/);
+      expect(await migratedByAll(file)).toEqual(allDone);
+      await sqlite.storage({ dataSource: await sqlite.empty({ database: file }) });
+    }
+  }, 120_000);
+});
+
 describe('the table on SQLite', () => {
   const schemaOf = async (dataSource: DataSource): Promise<unknown> => ({
     columns: await dataSource.query(
@@ -175,16 +228,6 @@ describe('the table on SQLite', () => {
     const { upQueries } = await both.driver.createSchemaBuilder().log();
     expect(upQueries.map(({ query }) => query)).toEqual([]);
   });
-
-  it('is made, and usable, when processes migrate a new file at the same moment, though not each of them succeeds', async () => {
-    const file = sqlite.path();
-    // Who fails finds the table made when it is started again.
-    expect(await migratedTogether(file, 3)).toContain(0);
-    const dataSource = await sqlite.empty({ database: file });
-    const storage = await sqlite.storage({ dataSource });
-    const { id, request } = newClaim();
-    expect(await storage.claim(id, request)).toMatchObject({ kind: 'claimed' });
-  }, 120_000);
 
   it('refuses rows that make no sense, from the migration and from the entity', async () => {
     for (const dataSource of [

@@ -84,6 +84,18 @@ describe('while somebody has a row locked', () => {
     await lock.end();
   });
 
+  it('a record past its keeping time is waited for, and claimed when the lock ends', async () => {
+    const { id, request } = newClaim({ leaseMs: 1, keepMs: 1 });
+    await storage.claim(id, request);
+    await sleep(20);
+    const lock = await holdLock(dataSource, LOCK, [id]);
+    const claimed = storage.claim(id, claimRequest());
+    // As a purge on a busy server may take.
+    await sleep(200);
+    await lock.end();
+    expect(await claimed).toMatchObject({ kind: 'claimed', attempt: 1 });
+  });
+
   it('a record past its keeping time is not guessed about', async () => {
     const { id, request } = newClaim({ leaseMs: 1, keepMs: 1 });
     await storage.claim(id, request);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { purge } from '../../libs/idempotency/src/typeorm/postgres/statements.js';
+import { workOnTheSameRecords } from '../support/busy-records.js';
 import { eventually, holdLock, listeningHost, newClaim, usePostgres } from '../support/postgres-fixture.js';
 
 const postgres = usePostgres({ args: ['-c', 'log_statement=all', '-c', 'log_line_prefix=%a|%d|'] });
@@ -102,4 +103,11 @@ describe('purging expired records', () => {
     await eventually(async () => expect(await countRecords()).toBe(0));
     await storage.stop?.();
   });
+
+  it('and claims, completions and removals of the same records end without a deadlock that anybody sees', async () => {
+    await workOnTheSameRecords([
+      await postgres.storage({ dataSource }),
+      await postgres.storage({ dataSource }),
+    ]);
+  }, 120_000);
 });

@@ -15,15 +15,35 @@ export interface OrdersAppOptions {
   readonly databaseUrl: string;
   readonly storage?: StorageName;
   readonly redisUrl?: string;
+  /** Left out: nobody is there, as when the payment service is down. */
+  readonly paymentsUrl?: string;
+  /** @default the library's */
+  readonly lease?: string;
+  /** @default true where the records are in the database */
+  readonly transactional?: boolean;
 }
+
+/** Where no server can be. */
+const NOBODY = 'http://127.0.0.1:1';
 
 /** The sample as `npm start` makes it, inside this process. */
 export async function startOrdersApp(options: OrdersAppOptions): Promise<OrdersApp> {
   const { platform, databaseUrl, storage = 'typeorm', redisUrl = '' } = options;
+  const { paymentsUrl = NOBODY, transactional = storage === 'typeorm', lease } = options;
   const port = await freePort();
   const { dataSource } = await openDatabase(databaseUrl);
-  const config = { platform, storage, databaseUrl, redisUrl, port, dataDir: '' };
-  const app = await createApp(config, dataSource);
+  const config = {
+    platform,
+    storage,
+    transactional,
+    lease,
+    databaseUrl,
+    redisUrl,
+    paymentsUrl,
+    port,
+    dataDir: '',
+  };
+  const app = await createApp(config, dataSource, { url: () => paymentsUrl, lost: () => undefined });
   await app.listen(port, '127.0.0.1');
   return { app, url: `http://127.0.0.1:${port}`, close: () => app.close() };
 }

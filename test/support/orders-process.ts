@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const main = join(checkout, 'dist', 'apps', 'orders', 'apps', 'orders', 'src', 'main.js');
+/** What `npm start` runs. */
+export const ordersMain = join(checkout, 'dist', 'apps', 'orders', 'apps', 'orders', 'src', 'main.js');
 
 /** What `npm start` does first; nothing when these very sources are built already. */
 export function buildOrders(): void {
@@ -37,7 +38,7 @@ const running = new Set<OrdersProcess>();
 /** The built sample in a process of its own; with `['npm', 'start']` npm stands in between. */
 export function spawnOrders(
   env: Readonly<Record<string, string>>,
-  [program, ...args]: readonly [string, ...string[]] = [process.execPath, main],
+  [program, ...args]: readonly [string, ...string[]] = [process.execPath, ordersMain],
 ): OrdersProcess {
   const { PATH = '', TMPDIR = '/tmp', HOME = '/' } = process.env;
   const child = spawn(program, args, {

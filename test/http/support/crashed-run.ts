@@ -1,4 +1,4 @@
-import { IdempotencyService, type IdempotentOptions } from 'nestjs-idempotent';
+import { IdempotencyService, type IdempotentOperation, type IdempotentOptions } from 'nestjs-idempotent';
 import { FakeClock, Gate, MemoryStorage } from 'nestjs-idempotent/testing';
 import type { Platform } from '../../support/apps.js';
 import { start } from './apps.js';
@@ -9,11 +9,18 @@ import { send } from './requests.js';
 const LEASE_MS = 30_000;
 const body = { sku: 'A-123' };
 
-/** The lease of a first request has run out while its handler stands still: what a crash leaves behind. */
+/**
+ * The lease of a first request has run out while its handler stands still: what a crash leaves behind.
+ *
+ * @param first what that handler does; it stands still at the gate
+ */
 export async function crashedRun(
   platform: Platform,
   options: IdempotentOptions,
   handler: Handler = (_body, { attempt, takenOver }) => ({ attempt, takenOver }),
+  first: (op: IdempotentOperation, gate: Gate) => Promise<unknown> = async (_op, gate) => ({
+    dead: await gate.pass(),
+  }),
 ) {
   const clock = new FakeClock();
   const gate = new Gate();
@@ -21,9 +28,9 @@ export async function crashedRun(
   const setUp = { options: { storage } };
   const dead = await start(platform, {
     ...setUp,
-    controllers: [ordersController(async () => ({ dead: await gate.pass() }), options)],
+    controllers: [ordersController((_body, op) => first(op, gate), options)],
   });
-  const first = send(dead, '/orders', { key: 'k', body });
+  const request = send(dead, '/orders', { key: 'k', body });
   await gate.reached();
   await clock.advance(LEASE_MS);
   const app = await start(platform, { ...setUp, controllers: [ordersController(handler, options)] });
@@ -32,11 +39,11 @@ export async function crashedRun(
   /** The dead come back, as a process does that only stood still. */
   const wake = async () => {
     gate.open();
-    return first;
+    return request;
   };
   const fail = async () => {
     gate.fail();
-    return first;
+    return request;
   };
   return { app, service, id, storage, wake, fail };
 }

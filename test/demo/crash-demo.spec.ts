@@ -1,0 +1,64 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { buildOrders } from '../support/orders-process.js';
+
+const ARGS = ['--disable-warning=ExperimentalWarning', '--import', './test/support/ts-hooks.mjs'];
+/** Another sample each day, so that all points have their turn; what was killed is in the output. */
+const OFFSET = String(Math.floor(Date.now() / 86_400_000));
+
+interface Shown {
+  readonly lines: readonly string[];
+  readonly end: number | null;
+  readonly text: string;
+}
+
+async function demo(...args: readonly string[]): Promise<Shown> {
+  const child = spawn(process.execPath, [...ARGS, 'test/demo/crash/crash-demo.ts', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  const [end] = (await once(child, 'close')) as [number | null];
+  return { text, end, lines: text.split('\n') };
+}
+
+/** Orders, charges and stock moves of each kill, as the table shows them. */
+const figures = ({ lines }: Shown): (string[] | undefined)[] =>
+  lines.map((line) => /(\d+) +(\d+) +(\d+)$/.exec(line)?.slice(1)).filter(Boolean);
+
+beforeAll(() => buildOrders(), 120_000);
+
+describe('npm run demo:crash', () => {
+  it.each([
+    ['PostgreSQL, in transactional mode', ['--database', 'postgres', '--transactional']],
+    ['MariaDB, outside transactional mode', ['--database', 'mariadb', '--no-transactional']],
+  ])(
+    'kills an app at points of an order and its payment, and finds each of them once after the retry: %s',
+    async (_where, setting) => {
+      const shown = await demo(...setting, '--sample', '4', '--offset', OFFSET);
+      console.log(shown.text);
+      expect(figures(shown)).toEqual(Array.from({ length: 4 }, () => ['1', '1', '1']));
+      expect(shown.text).toContain('4 kills: 1 order, 1 charge and 1 stock move, each time.');
+      expect(shown.end).toBe(0);
+    },
+    120_000,
+  );
+
+  it('fails, and shows what there is twice, when the retry comes with new keys', async () => {
+    const shown = await demo(
+      ...['--database', 'postgres', '--no-transactional', '--without-keys'],
+      ...['--point', 'StockRepository.takeFor:after'],
+    );
+    expect(figures(shown)).toEqual([['2', expect.any(String), '2']]);
+    expect(shown.text).toContain('NOT AS PROMISED: orders: 2');
+    expect(shown.end).toBe(1);
+  }, 60_000);
+
+  it('refuses a point that does not exist', async () => {
+    const shown = await demo('--point', 'OrdersService.plaice:before');
+    expect(shown.text).toContain('There is no point OrdersService.plaice:before.');
+    expect(shown.end).toBe(2);
+  }, 60_000);
+});

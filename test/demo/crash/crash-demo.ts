@@ -1,0 +1,110 @@
+/**
+ * `npm run demo:crash`: places an order and pays it, again and again, and kills the app with SIGKILL at every one of its
+ * points in turn; starts it again, lets the client retry, and counts in the database and in the ledger. Ends with 1 when
+ * anything is not there exactly once, or a retry gets no final answer.
+ */
+import { spawnSync } from 'node:child_process';
+import { buildOrders, endAllOrders, ordersMain } from '../../support/orders-process.js';
+import { Bench, startServer, type Server } from './bench.js';
+import { everyPoint, type Explored } from './every-point.js';
+import { DATABASES, nameOf, readOptions, USAGE, type DemoOptions, type Setting } from './options.js';
+import { PAYMENTS_POINTS } from './payments-die.js';
+import { writeReport, type Part } from './report.js';
+import { head, row } from './table.js';
+
+const options = understood();
+buildOrders();
+const known = knownPoints();
+refuseUnknown(options.points);
+const parts: Part[] = [];
+/** The servers of test/support keep nobody waiting, not even for their end. */
+const staying = setInterval(() => undefined, 60_000);
+try {
+  for (const database of DATABASES) {
+    const settings = options.settings.filter((setting) => setting.database === database);
+    if (settings.length === 0) continue;
+    const server = await startServer(database);
+    try {
+      for (const setting of settings) parts.push(await demonstrate(setting, server));
+    } finally {
+      await server.stop();
+    }
+  }
+} finally {
+  await endAllOrders();
+  clearInterval(staying);
+}
+if (options.report !== undefined) writeReport(options.report, parts);
+const outcomes = parts.flatMap(({ explored }) => explored.outcomes);
+const broken = outcomes.filter(({ broken: sentences }) => sentences.length > 0).length;
+console.log(
+  broken === 0
+    ? `${outcomes.length} kills: 1 order, 1 charge and 1 stock move, each time.`
+    : `${broken} of ${outcomes.length} kills did not end as promised: see NOT AS PROMISED above.`,
+);
+process.exitCode = broken === 0 && outcomes.length > 0 ? 0 : 1;
+
+async function demonstrate(setting: Setting, server: Server): Promise<Part> {
+  const began = performance.now();
+  console.log(`\n${nameOf(setting)}\n${head()}`);
+  const bench = await Bench.open(setting, server);
+  try {
+    const explored = await everyPoint(bench, options, (outcome) => console.log(row(outcome)));
+    const part = {
+      setting,
+      explored,
+      unreached: unreached(explored),
+      seconds: (performance.now() - began) / 1000,
+    };
+    console.log(summary(part));
+    return part;
+  } finally {
+    await bench.close();
+  }
+}
+
+function summary({ setting, explored, unreached: never, seconds }: Part): string {
+  const { outcomes, kills } = explored;
+  const failed = outcomes.filter(({ broken: sentences }) => sentences.length > 0).length;
+  const of = outcomes.length < kills ? ` (a sample of ${kills})` : '';
+  const lines = [
+    `${nameOf(setting)}: ${outcomes.length} kills${of} in ${seconds.toFixed(0)} s, ${failed} not as promised.`,
+  ];
+  if (options.points.length === 0 && options.sample === undefined)
+    lines.push(`Passed by no order and no payment, and so not tried here: ${never.join(', ') || 'none'}.`);
+  return lines.join('\n');
+}
+
+function unreached({ reached }: Explored): string[] {
+  return known.filter((point) => !reached.has(point));
+}
+
+function refuseUnknown(points: readonly string[]): void {
+  const asked = points.flatMap((point) => point.split(',')).map((point) => point.replace(/#\d+$/, ''));
+  const strange = asked.filter((point) => !known.includes(point) && !PAYMENTS_POINTS.includes(point));
+  if (strange.length === 0) return;
+  console.error(
+    `There is no point ${strange.join(', ')}. There are: ${[...known, ...PAYMENTS_POINTS].join(', ')}.`,
+  );
+  process.exit(2);
+}
+
+/** As the app itself names them. */
+function knownPoints(): string[] {
+  const { PATH = '', HOME = '/' } = process.env;
+  const { stdout, stderr, status } = spawnSync(process.execPath, [ordersMain], {
+    env: { PATH, HOME, CRASH_AT: 'list' },
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`CRASH_AT=list failed.\n${stdout}${stderr}`);
+  return stdout.split('\n').filter(Boolean);
+}
+
+function understood(): DemoOptions {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}

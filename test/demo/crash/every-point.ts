@@ -1,0 +1,81 @@
+import type { Bench } from './bench.js';
+import type { CustomerOptions } from './client.js';
+import { oneOrder, plainPath, type Kill, type Outcome } from './one-order.js';
+import type { DemoOptions } from './options.js';
+import { paymentsDie, PAYMENTS_POINTS } from './payments-die.js';
+import { inLanes } from './lanes.js';
+
+export interface Explored {
+  readonly outcomes: readonly Outcome[];
+  /** How many kills there are altogether, of which a sample may be some. */
+  readonly kills: number;
+  /** Every point that any run passed or was killed at. */
+  readonly reached: ReadonlySet<string>;
+}
+
+/**
+ * Kills at every point of a plain order and its payment, each time that it is passed; and where the retry after a kill
+ * passes a point that no run before it passed, kills there as well, in a second crash on top of the first (not in a
+ * sample).
+ */
+export async function everyPoint(
+  bench: Bench,
+  options: DemoOptions,
+  heard: (outcome: Outcome) => void,
+): Promise<Explored> {
+  const customers: CustomerOptions = { keepsKeys: options.keepsKeys };
+  const path = (await plainPath(bench, customers)).filter(({ point }) => !isByTheClock(point));
+  const reached = new Set([...path.map(({ point }) => nameOf(point)), ...RENEWALS]);
+  const all: Kill[] = [
+    ...path.map(({ point, during }): Kill => ({ at: [point], during })),
+    ...RENEWALS.map((point): Kill => ({ at: [point], during: 'payment', card: 'slow' })),
+    ...PAYMENTS_POINTS.map((point): Kill => ({ at: [point], during: 'payment' })),
+  ];
+  const kills = [
+    ...sampled(
+      all.filter(({ at }) => isAsked(at, options.points)),
+      options,
+    ),
+    ...severalCrashes(options.points, all),
+  ];
+  const outcomes = await inLanes(options.lanes, kills, async (kill, more) => {
+    const [first = ''] = kill.at;
+    const outcome = PAYMENTS_POINTS.includes(first)
+      ? await paymentsDie(bench, first, customers)
+      : await oneOrder(bench, kill, { ...customers, ...(kill.card !== undefined && { card: kill.card }) });
+    heard(outcome);
+    for (const point of outcome.passed) {
+      if (reached.has(nameOf(point)) || isByTheClock(point)) continue;
+      reached.add(nameOf(point));
+      if (options.keepsKeys && options.sample === undefined) more({ ...kill, at: [...kill.at, point] });
+    }
+    return outcome;
+  });
+  return { outcomes, kills: all.length, reached };
+}
+
+/** They are passed when a third of the lease is over, and so only by a request that takes longer. */
+const RENEWALS = ['storage.renew:before', 'storage.renew:after'];
+
+const isByTheClock = (point: string): boolean => RENEWALS.includes(nameOf(point));
+
+const nameOf = (point: string): string => point.replace(/#\d+$/, '');
+
+/** `storage.claim:before` is all of its visits. */
+const isAsked = (at: readonly string[], points: readonly string[]): boolean =>
+  points.length === 0 || at.some((point) => points.includes(point) || points.includes(nameOf(point)));
+
+/** `a,b`: a crash at `a`, and one at `b` in the retry. */
+function severalCrashes(points: readonly string[], all: readonly Kill[]): Kill[] {
+  return points
+    .map((point) => point.split(','))
+    .filter(({ length }) => length > 1)
+    .map((at) => ({ at, during: all.find((kill) => isAsked(kill.at, at.slice(0, 1)))?.during ?? 'order' }));
+}
+
+/** So many of them, spread evenly; another offset gives others. */
+function sampled<T>(all: readonly T[], { sample, offset }: DemoOptions): readonly T[] {
+  if (sample === undefined || sample >= all.length) return all;
+  const step = all.length / sample;
+  return Array.from({ length: sample }, (_, at) => all[(Math.floor(at * step) + offset) % all.length] as T);
+}

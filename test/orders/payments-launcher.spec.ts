@@ -1,0 +1,107 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { hasEnded, isAlive } from '../../apps/shared/src/processes/processes.js';
+import { endPayments, paymentsOf } from '../support/embedded-payments.js';
+import { OrdersClient, type Answer } from '../support/orders-client.js';
+import { buildOrders, endAllOrders, spawnOrders, type OrdersProcess } from '../support/orders-process.js';
+import { eventually } from '../support/postgres-fixture.js';
+import { startPostgres, type PostgresServer } from '../support/postgres-server.js';
+import { temporaryDataDir } from '../support/temporary-data-dir.js';
+
+let postgres: PostgresServer;
+let databaseUrl: string;
+beforeAll(async () => {
+  buildOrders();
+  postgres = await startPostgres();
+  databaseUrl = (await postgres.createDatabase('orders')).url;
+}, 60_000);
+afterAll(() => postgres.stop());
+
+let dataDir: string;
+beforeEach(() => {
+  dataDir = temporaryDataDir();
+});
+afterEach(async () => {
+  await endAllOrders();
+  await endPayments(dataDir);
+  rmSync(dataDir, { recursive: true, force: true });
+}, 30_000);
+
+const start = (env: Record<string, string> = {}) =>
+  spawnOrders({ DATA_DIR: dataDir, DATABASE_URL: databaseUrl, ...env });
+const pidOfPayments = () => paymentsOf(dataDir)?.pid ?? 0;
+
+async function stop(app: OrdersProcess): Promise<string> {
+  app.kill('SIGTERM');
+  expect(await app.ended).toBe(0);
+  return app.said();
+}
+
+const pay = (client: OrdersClient, order: Answer['body'], key: string) =>
+  client.post(`/orders/${order.id}/payments`, { key, body: { amount: order.total, card: 'visa' } });
+
+describe('the payment service of npm start', () => {
+  it('is shared by apps that start at the same moment, and the last one stops it', async () => {
+    const apps = [start({ PLATFORM: 'express' }), start({ PLATFORM: 'fastify' })] as const;
+    const [url] = await Promise.all(apps.map((app) => app.ready()));
+    const services = apps.map((app) => /Payments: ready on (\S+, pid \d+)/.exec(app.said())?.[1]);
+    expect(services[0]).toMatch(/^http:\/\/127\.0\.0\.1:(2\d|3[012])\d{3}, pid/);
+    expect(services[1]).toBe(services[0]);
+    const pid = pidOfPayments();
+
+    expect(await stop(apps[1])).toContain('Payments left running');
+    const ada = new OrdersClient(url!);
+    expect((await pay(ada, await ada.order(), randomUUID())).status).toBe(201);
+    expect(await stop(apps[0])).toContain('Payments stopped');
+    expect(isAlive(pid)).toBe(false);
+  }, 60_000);
+
+  it('outlives an app that is killed with -9, and the next one finds it and its charges', async () => {
+    const first = start();
+    const ada = new OrdersClient(await first.ready());
+    const order = await ada.order();
+    const key = randomUUID();
+    const paid = await pay(ada, order, key);
+    expect(paid.status).toBe(201);
+    const pid = pidOfPayments();
+    first.kill('SIGKILL');
+    await first.ended;
+    expect(isAlive(pid)).toBe(true);
+
+    const second = start();
+    const again = ada.at(await second.ready());
+    expect(pidOfPayments()).toBe(pid);
+    expect(await pay(again, order, key)).toMatchObject({ status: 201, replayed: true, body: paid.body });
+    expect((await again.get(`/orders/${order.id}/effects`)).body.charges).toBe(1);
+
+    process.kill(pid, 'SIGSTOP'); // as good as dead, and it holds the ledger
+    second.kill('SIGKILL');
+    await second.ended;
+    const third = ada.at(await start().ready());
+    expect(isAlive(pid)).toBe(false);
+    expect((await third.get(`/orders/${order.id}/effects`)).body.charges).toBe(1);
+  }, 60_000);
+
+  it('is started again when it is killed with -9, and the retry charges once', async () => {
+    const app = start();
+    const ada = new OrdersClient(await app.ready());
+    const order = await ada.order();
+    const pid = pidOfPayments();
+    process.kill(pid, 'SIGKILL');
+    await hasEnded(pid, 5_000);
+
+    const key = randomUUID();
+    expect(await pay(ada, order, key)).toMatchObject({ status: 503, body: { code: 'payments-unreachable' } });
+    await eventually(async () => expect((await pay(ada, order, key)).status).toBe(201));
+    expect((await ada.get(`/orders/${order.id}/effects`)).body.charges).toBe(1);
+    expect(await stop(app)).toContain('Payments stopped');
+  }, 60_000);
+
+  it('is not started where PAYMENTS_URL names another one', async () => {
+    const app = start({ PAYMENTS_URL: 'http://me:secret@127.0.0.1:1/' });
+    await app.ready();
+    expect(app.said()).toContain('Payments: yours, http://me:…@127.0.0.1:1');
+    expect(paymentsOf(dataDir)).toBeUndefined();
+  }, 30_000);
+});
