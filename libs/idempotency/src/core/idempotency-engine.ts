@@ -85,8 +85,7 @@ export class IdempotencyEngine {
     const claimer = new Claimer(storage, clock, timers, randomness, (id, error) =>
       this.emit('storage-failed', id, operationOf(id), error),
     );
-    const emit: RunTools['emit'] = (type, run, error) =>
-      this.emit(type, run.id, run.operation, error, run);
+    const emit: RunTools['emit'] = (type, run, error) => this.emit(type, run.id, run.operation, error, run);
     const tools = { storage, clock, timers, randomness, keeper: this.keeper, caches, emit };
     this.local = new LocalRuns(claimer, tools);
     this.foreign = new ForeignRuns(clock, timers, randomness, storage.waitForChange?.bind(storage));

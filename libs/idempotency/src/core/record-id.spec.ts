@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { isLockId, keyHash, lockId, operationOf, operationPrefix, recordId, type RecordIdentity } from './record-id.js';
+import {
+  isLockId,
+  keyHash,
+  lockId,
+  operationOf,
+  operationPrefix,
+  recordId,
+  type RecordIdentity,
+} from './record-id.js';
 
 const USUAL: RecordIdentity = { namespace: 'shop', operation: 'POST /orders', scope: 'user-1', key: 'key-1' };
 

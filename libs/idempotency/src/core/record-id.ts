@@ -30,7 +30,9 @@ export function operationPrefix(namespace: string, operation?: string): string {
  * records of one does not meet it. Like keys, names of locks are not kept: they often name somebody.
  */
 export function lockId(namespace: string, name: string): string {
-  const hash = createHash('sha256').update(JSON.stringify(['lock', name])).digest('base64url');
+  const hash = createHash('sha256')
+    .update(JSON.stringify(['lock', name]))
+    .digest('base64url');
   return `${namespace}${LOCK_MARK}|${hash}`;
 }
 

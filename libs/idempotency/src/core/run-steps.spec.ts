@@ -57,14 +57,16 @@ const does = (name: string) => () => {
   log.push(name);
   return { name };
 };
-const undoes = (name: string) => ({ undo: (made: unknown) => log.push(`undo ${name} ${JSON.stringify(made)}`) });
+const undoes = (name: string) => ({
+  undo: (made: unknown) => log.push(`undo ${name} ${JSON.stringify(made)}`),
+});
 const error = () => Buffer.from('no');
 
 /** Where a promise is, after time that is enough for every try. */
 async function after<T>(promise: Promise<T>, ms = 10 * SECOND): Promise<T> {
   const settled = promise.then(
     (value) => () => value,
-    (reason: unknown) => () => Promise.reject(reason as Error),
+    (reason: Error) => () => Promise.reject(reason),
   );
   await world.advance(ms);
   return (await settled)();
@@ -166,7 +168,9 @@ describe('A step', () => {
 
   it('that throws is done again by the next attempt', async () => {
     const run = await one.run();
-    await expect(stepsOf(run).step('charge', () => Promise.reject(new Error('away')))).rejects.toThrow('away');
+    await expect(stepsOf(run).step('charge', () => Promise.reject(new Error('away')))).rejects.toThrow(
+      'away',
+    );
     expect(await (await next(run)).step('charge', does('charge'))).toEqual({ name: 'charge' });
   });
 
@@ -191,7 +195,9 @@ describe('A step whose result cannot be saved', () => {
   it('fails, and is done again by the next attempt', async () => {
     const run = await one.run();
     one.storage.rejectNext('saveStep', Infinity);
-    await expect(after(stepsOf(run).step('charge', does('charge')), SECOND)).rejects.toThrow('unsaved charge');
+    await expect(after(stepsOf(run).step('charge', does('charge')), SECOND)).rejects.toThrow(
+      'unsaved charge',
+    );
     one.storage.heal();
 
     await (await next(run)).step('charge', does('charge'));
@@ -294,7 +300,15 @@ describe('To undo', () => {
 
     expect(log).toEqual(['undo c {"name":"c"}', 'undo b {"name":"b"}', 'undo a {"name":"a"}']);
     const kept = (await world.memory.get(run.id))?.steps ?? new Map();
-    expect([...kept.keys()]).toEqual(['a', 'b', 'c', '\u0000undoing', '\u0000undone:c', '\u0000undone:b', '\u0000undone:a']);
+    expect([...kept.keys()]).toEqual([
+      'a',
+      'b',
+      'c',
+      '\u0000undoing',
+      '\u0000undone:c',
+      '\u0000undone:b',
+      '\u0000undone:a',
+    ]);
   });
 
   it('goes by the order in which steps finished, not by that in which they began', async () => {
@@ -338,7 +352,9 @@ describe('To undo', () => {
   it('leaves a step alone that threw: nothing is known of what it did', async () => {
     const steps = stepsOf(await one.run());
     await steps.step('a', does('a'), undoes('a'));
-    await expect(steps.step('b', () => Promise.reject(new Error('away')), undoes('b'))).rejects.toThrow('away');
+    await expect(steps.step('b', () => Promise.reject(new Error('away')), undoes('b'))).rejects.toThrow(
+      'away',
+    );
 
     expect(await steps.undo(error)).toBe('done');
     expect(log).toEqual(['a', 'undo a {"name":"a"}']);
@@ -400,7 +416,9 @@ describe('To undo', () => {
     expect(await after(steps.undo(error), 20 * SECOND)).toBe('failed');
 
     expect(log).toEqual([]);
-    expect(failures).toEqual([expect.stringMatching(/^The final error could not be noted, so nothing is undone: /)]);
+    expect(failures).toEqual([
+      expect.stringMatching(/^The final error could not be noted, so nothing is undone: /),
+    ]);
     one.storage.heal();
   });
 

@@ -3,7 +3,14 @@ import type { Claim, OwnerOutcome, PreviousClaim, ReleaseOptions, Steps } from '
 import type { Lease, LeaseLossReason } from './lease-keeper.js';
 import { RecordCodec } from './record-codec.js';
 import type { StoredResult } from './result.js';
-import type { CommitOutcome, CompleteOutcome, ReleaseOutcome, RunEnd, RunTerms, RunTools } from './run-terms.js';
+import type {
+  CommitOutcome,
+  CompleteOutcome,
+  ReleaseOutcome,
+  RunEnd,
+  RunTerms,
+  RunTools,
+} from './run-terms.js';
 import type { StorageTransaction } from './transaction.js';
 
 /** One way to end a run. */
@@ -26,6 +33,8 @@ export class Run implements Lease {
   private ending = false;
   private settled = false;
   private lost: LeaseLossReason | undefined;
+  /** It may have committed, and then it is itself who owns the record no more. */
+  private inDoubt = false;
 
   constructor(
     private readonly terms: RunTerms,
@@ -153,8 +162,14 @@ export class Run implements Lease {
       return 'recorded';
     }
     this.ending = false;
+    this.inDoubt = answer.kind !== 'answered';
     if (answer.kind === 'answered') this.onLost('taken-over');
-    else emit('commit-failed', this, answer.kind === 'failed' ? bare(answer.error) : new Error(COMMIT_UNANSWERED));
+    else
+      emit(
+        'commit-failed',
+        this,
+        answer.kind === 'failed' ? bare(answer.error) : new Error(COMMIT_UNANSWERED),
+      );
     return 'uncommitted';
   }
 
@@ -198,7 +213,10 @@ export class Run implements Lease {
   }
 
   /** An outcome as it is stored, and what this process knows once it is. */
-  private async outcome(result: StoredResult, ttlMs: number): Promise<{ stored: Uint8Array } & Pick<Ending, 'applied'>> {
+  private async outcome(
+    result: StoredResult,
+    ttlMs: number,
+  ): Promise<{ stored: Uint8Array } & Pick<Ending, 'applied'>> {
     const { clock, caches, emit } = this.tools;
     const { fingerprint, localCache } = this.terms;
     const failed = (error: unknown) => emit('codec-failed', this, error);
@@ -274,7 +292,7 @@ export class Run implements Lease {
     this.tools.keeper.remove(this);
     if (outcome === 'applied') this.tools.emit(event, this);
     else if (outcome === 'lease_lost') {
-      this.tools.emit('superseded', this);
+      if (!this.inDoubt) this.tools.emit('superseded', this);
       this.aborter.abort(new Error('The lease of this operation is lost: another claim owns the record.'));
     } else if (event === 'completed') this.tools.emit('outcome-dropped', this);
     this.end.resolve(outcome === 'applied' ? applied() : ASK_AGAIN);

@@ -69,7 +69,10 @@ async function persistently(
   for (let left = TRIES - 1; ; left -= 1) {
     if (run.signal.aborted) throw new Error(`${failure}: the lease is lost.`);
     try {
-      const done = await untilAborted(run.signal, promised(fn).then(() => true));
+      const done = await untilAborted(
+        run.signal,
+        promised(fn).then(() => true),
+      );
       if (done === true) return;
     } catch (error) {
       if (left === 0) throw new Error(`${failure}: ${messageOf(error)}`, { cause: error });

@@ -149,9 +149,12 @@ export class Work {
     return committed ? released : 'uncommitted';
   }
 
-  /** Handler and steps are through; only then may a connection be given back, or a retry begin. */
+  /**
+   * Steps are through, and a handler that holds a connection. Any other may wait for its own answer, or work on after it, and
+   * whoever decided did not wait for it either.
+   */
   private async ended(): Promise<void> {
-    await this.running?.promise;
+    if (this.isTransactional) await this.running?.promise;
     await this.steps.settled();
   }
 

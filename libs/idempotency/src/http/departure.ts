@@ -84,6 +84,18 @@ export class Departure {
     for (const event of events) this.call(event, false);
   }
 
+  /** Tells them before it is true, and not again when it is: what they do next is waited for. */
+  tellEarly(): void {
+    const { response } = this;
+    for (const event of ['finish', 'close'] as const) {
+      for (const listener of response.rawListeners(event) as Listener[]) {
+        if (this.told[event].includes(listener)) continue;
+        response.removeListener(event, listener);
+        listener.call(response);
+      }
+    }
+  }
+
   private call(event: 'close' | 'finish', told: boolean): void {
     const { response } = this;
     for (const listener of response.rawListeners(event)) {

@@ -18,10 +18,7 @@ export function etagOf(version: number): string {
  * @param inBody the version that the body names, if it does
  * @throws VersionAmbiguousError (`version-ambiguous`, 400) for two versions that differ, or several tags
  */
-export function expectedVersion(
-  ifMatch: string | undefined,
-  inBody?: number | undefined,
-): ExpectedVersion | undefined {
+export function expectedVersion(ifMatch: string | undefined, inBody?: number): ExpectedVersion | undefined {
   const inHeader = readIfMatch(ifMatch);
   if (inHeader === undefined) return inBody;
   if (inHeader === 'any') return inBody ?? 'any';

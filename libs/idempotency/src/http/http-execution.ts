@@ -36,6 +36,9 @@ export class HttpExecution implements ResponseJudge {
   private forgetWhenReleased = false;
   private settled = new Deferred<void>();
   private readonly responseAwaited = new Deferred<void>();
+  sayOut?: () => void;
+  /** The answer is there, and a transactional handler is still at work. */
+  private mustSettleFirst = false;
 
   constructor(private readonly terms: ExecutionTerms) {
     this.limit = terms.maxResponseBytes;
@@ -108,7 +111,9 @@ export class HttpExecution implements ResponseJudge {
 
   /** The handler waits for its own answer to be out (`await pipeline(file, res)`), so that is not held until it settles. */
   awaited(): void {
-    if (this.phase === 'running') this.responseAwaited.resolve();
+    if (this.phase !== 'running') return;
+    this.responseAwaited.resolve();
+    if (this.mustSettleFirst) this.sayOut?.();
   }
 
   /** The body broke off and the connection is lost: nobody will get an answer. */
@@ -122,7 +127,6 @@ export class HttpExecution implements ResponseJudge {
     if (this.conclusion.reached) return SEND;
     if (this.isEarlyAnswer()) return this.answeredEarly();
     if (this.phase === 'running') await this.handlerWorksOn();
-    if (this.mustSettle()) return this.waitsForItself();
     const { keepsHeader } = this.terms;
     const headers = head.headers.filter(([name]) => keepsHeader(name));
     const trailers = head.trailers?.filter(([name]) => keepsHeader(name));
@@ -137,7 +141,6 @@ export class HttpExecution implements ResponseJudge {
     if (this.mustSettle()) {
       if (!isWhole) return this.undoneFor('response-too-large');
       await this.handlerWorksOn();
-      if (this.mustSettle()) return this.waitsForItself();
     }
     return this.conclude(head, () => this.bodyless(head.status));
   }
@@ -151,8 +154,12 @@ export class HttpExecution implements ResponseJudge {
   private async handlerWorksOn(): Promise<void> {
     this.handlerAnswered = true;
     const { timers, work } = this.terms;
-    // What it writes after its answer commits with it.
-    if (work.isTransactional) return Promise.race([this.settled.promise, this.responseAwaited.promise]);
+    if (work.isTransactional) {
+      // What it writes after its answer commits with it, and the answer goes out after the commit.
+      this.mustSettleFirst = true;
+      this.sayOut?.();
+      return this.settled.promise;
+    }
     const timer = timers.set(WORKS_ON_GRACE_MS, () => this.responseAwaited.resolve());
     await Promise.race([this.settled.promise, this.responseAwaited.promise]);
     timers.clear(timer);
@@ -189,7 +196,9 @@ export class HttpExecution implements ResponseJudge {
       const refused = await this.complete(result, head.status, (kept) =>
         work.refuse(kept, this.terms.ttlMs, () => this.finalError(head.status)),
       );
-      return refused === 'not undone' ? this.refuse('undo-failed') : { kind: 'send', headers: this.headersFor(refused) };
+      return refused === 'not undone'
+        ? this.refuse('undo-failed')
+        : { kind: 'send', headers: this.headersFor(refused) };
     }
     const kept = await this.complete(result, head.status, (kept) => work.keep(kept, this.terms.ttlMs));
     if (kept === 'uncommitted') return this.refuse('commit-failed');
@@ -217,11 +226,6 @@ export class HttpExecution implements ResponseJudge {
   /** What it writes from now on still belongs to its transaction. */
   private mustSettle(): boolean {
     return this.phase === 'running' && this.terms.work.isTransactional;
-  }
-
-  private waitsForItself(): Verdict {
-    this.terms.onFailure(new Error(WAITS_FOR_ITSELF));
-    return this.undoneFor('commit-failed');
   }
 
   /** What was to go out must not, and the run ends when the handler has settled. */
@@ -337,7 +341,12 @@ export class HttpExecution implements ResponseJudge {
     }
     if (described && (await work.undo(() => this.finalError(described.status))) === 'not undone') return;
     if (await this.keepForRetry(described)) await work.giveUp({ forget: false });
-    else await this.complete(() => this.bodyless(status), status, (result) => work.run.complete(result, ttlMs));
+    else
+      await this.complete(
+        () => this.bodyless(status),
+        status,
+        (result) => work.run.complete(result, ttlMs),
+      );
   }
 
   /** What a later attempt answers, should this one not come to the end of its undos. */
@@ -365,9 +374,5 @@ export class HttpExecution implements ResponseJudge {
     return saveLateOutcome(this.terms.work.run, bytes, this.terms);
   }
 }
-
-const WAITS_FOR_ITSELF =
-  'A transactional handler waits for its own response to be out (`await pipeline(file, res)`), and that cannot go out before the handler ' +
-  'has settled and its writes are committed. They were rolled back. Return the stream (`StreamableFile`), or do not wait for it.';
 
 const SEND: Verdict = { kind: 'send', headers: [] };

@@ -65,6 +65,8 @@ export class RawResponseTap implements SentState {
       () => this.mode !== 'open' && this.mode !== 'deaf',
       (fn) => judge.whenLetGo?.(fn),
     );
+    // Whoever asks to be told is about to listen, to one event and then to the other.
+    judge.sayOut = () => process.nextTick(() => this.departure.tellEarly());
   }
 
   /** The client has left, whether or not those who write have learned it. */

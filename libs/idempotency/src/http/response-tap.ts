@@ -40,6 +40,8 @@ export interface ResponseJudge {
   tooLarge(head: ResponseHead, isWhole: boolean): Promise<Verdict>;
   /** Somebody waits for the response to be out, so it must not be held until that somebody has finished. */
   awaited?(): void;
+  /** Set by the tap: tells those who wait for the response to be out that it is, before it is, so that they go on. */
+  sayOut?: () => void;
   /** The body has broken off, and the connection with it: there will be no answer. */
   abandoned?(): void;
   /** Another piece of the body has come. */

@@ -23,19 +23,6 @@ describe('defaultRecordPolicy', () => {
   );
 });
 
-describe('a refusal that says when to ask again', () => {
-  it.each(['lock-held', 'key-in-progress'])('is not kept: %s', (code) => {
-    const error = Object.assign(new Error('later'), { code });
-    expect(defaultRecordPolicy({ transport, phase: 'threw', status: 409, error })).toBe('release');
-    expect(defaultRecordPolicy({ transport: 'rpc', phase: 'threw', status: 409, error })).toBe('release');
-  });
-
-  it('is no answer of a handler’s own, such as a conflict', () => {
-    const error = Object.assign(new Error('already paid'), { code: 'already-paid' });
-    expect(defaultRecordPolicy({ transport, phase: 'threw', status: 409, error })).toBe('keep');
-  });
-});
-
 describe('isFinalStatus', () => {
   it.each([200, 302, 404, 409])('is true for %s', (status) => expect(isFinalStatus(status)).toBe(true));
 

@@ -1,4 +1,3 @@
-import type { IdempotencyErrorCode } from '../core/errors.js';
 import { ownRefusalOf } from './own-refusal.js';
 
 /** How an execution ended, for `record` to decide whether its outcome is kept. */
@@ -24,22 +23,13 @@ export function isFinalStatus(status: number | undefined): boolean {
   return status !== undefined && status < 500 && !TRY_AGAIN.has(status);
 }
 
-/** Refusals of ours that say when to ask again: a `run()` or a `withLock()` in the handler met one that was there before. */
-const IN_THE_WAY = new Set<unknown>(['key-in-progress', 'lock-held'] satisfies IdempotencyErrorCode[]);
-
-function wasInTheWay(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && IN_THE_WAY.has(error.code);
-}
-
 /**
  * Returned: the effect has happened, so whatever goes out is kept. Threw: a redirect or a client error is kept, "try
  * again later", a server error and everything else is not. Where there is no status, a refusal in the words of the
- * transport (`RpcException`, `WsException`, `GraphQLError` with a code) is kept. `lock-held` and `key-in-progress` are no
- * answers: they say when to ask again.
+ * transport (`RpcException`, `WsException`, `GraphQLError` with a code) is kept.
  */
 export const defaultRecordPolicy: RecordPolicy = ({ transport, phase, status, error }) => {
   if (phase === 'returned') return 'keep';
-  if (wasInTheWay(error)) return 'release';
   if (status !== undefined) return status >= 300 && isFinalStatus(status) ? 'keep' : 'release';
   return transport !== 'http' && transport !== 'job' && ownRefusalOf(error) !== undefined
     ? 'keep'

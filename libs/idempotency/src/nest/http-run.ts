@@ -34,7 +34,11 @@ export function runAnswer(exchange: Exchange, run: Run, key: string): Answer {
   const operation = new RunningOperation(factsOf(work, key), () => {});
   const { execution, handle, sent } = startRun(exchange, work, key, operation);
   const answer = inside(exchange, operation, handle);
-  return (next) => watch(entered(work, () => answer(next)), execution).pipe(tap(sent));
+  return (next) =>
+    watch(
+      entered(work, () => answer(next)),
+      execution,
+    ).pipe(tap(sent));
 }
 
 /** From here on what goes out is recorded, and the run is ended by it. */
@@ -75,7 +79,8 @@ export function startRun(
       throw new Error('the request was answered before its handler began; it does not run');
     try {
       const { undoing } = work.steps;
-      if (undoing !== undefined) return await endAgain(work, undoing, { runtime, transport: 'http' }, handler);
+      if (undoing !== undefined)
+        return await endAgain(work, undoing, { runtime, transport: 'http' }, handler);
       const value = late === undefined ? await recoverOrRun(handler) : answerLate(late);
       execution.returned(value);
       return shown(value);

@@ -83,6 +83,8 @@ export class IdempotencyModule
     await runtime.storage.start?.(this.host());
     try {
       runtime.transactions = transactionsOf(runtime.storage, transactional);
+      if (transactional.length > 0)
+        for (const caution of runtime.transactions?.cautions ?? []) runtime.logger.warn(caution);
     } catch (error) {
       await runtime.storage.stop?.();
       throw error;
@@ -111,7 +113,8 @@ export class IdempotencyModule
         if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
         checkSharedCodec(codecs, where, plan.options);
         engine.codecs.learn(plan.options.operation, plan.options.codec);
-        if (plan.options.operation !== undefined) this.runtime.learnTtl(plan.options.operation, plan.options.ttlMs);
+        if (plan.options.operation !== undefined)
+          this.runtime.learnTtl(plan.options.operation, plan.options.ttlMs);
         if (plan.options.transactional) transactional.push({ where, ...plan.options.transactional });
       }
     }
@@ -132,10 +135,18 @@ export class IdempotencyModule
     }
   }
 
+  private allFound<T>(type: abstract new (...args: never[]) => T): readonly T[] {
+    const instances = [...this.modules.values()].flatMap(({ providers }) =>
+      [...providers.values()].map((provider) => provider.instance),
+    );
+    return [...new Set(instances)].filter((instance): instance is T => instance instanceof type);
+  }
+
   /** What a storage may ask of the application. */
   private host(): StorageHost {
     return {
       find: (type) => this.found(type),
+      findAll: (type) => this.allFound(type),
       warn: (message) => this.runtime.logger.warn(message),
     };
   }

@@ -133,7 +133,10 @@ export class IdempotencyService {
   private transactionalFor({ operation, transactional }: JobOptions): TransactionalOption | undefined {
     const { defaults, storage } = this.runtime;
     if (transactional === undefined) return defaults.transactional;
-    const chosen = transactionalOf(transactional, { required: true, onStorageFailure: defaults.onStorageFailure });
+    const chosen = transactionalOf(transactional, {
+      required: true,
+      onStorageFailure: defaults.onStorageFailure,
+    });
     if (chosen) transactionsOf(storage, [{ where: `run({ operation: '${operation}' })`, ...chosen }]);
     return chosen;
   }

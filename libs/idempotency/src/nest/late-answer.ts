@@ -9,14 +9,14 @@ import { errorAgain } from './http-errors.js';
  * @throws IdempotencyException `record-unreadable`
  */
 export function lateOutcome(
-  { runtime, operation }: Pick<Caller, 'runtime' | 'operation'>,
+  { runtime, operation, correlationId }: Pick<Caller, 'runtime' | 'operation' | 'correlationId'>,
   run: Run,
 ): LateOutcome | undefined {
   try {
     return lateOutcomeIn(run.steps);
   } catch (error) {
     void run.release({ forget: true });
-    runtime.publish({ type: 'record-unreadable', id: run.id, operation, error });
+    runtime.publish({ type: 'record-unreadable', id: run.id, operation, correlationId, error });
     throw runtime.problems.recordUnreadable(error);
   }
 }

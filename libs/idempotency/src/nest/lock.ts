@@ -50,8 +50,7 @@ export async function withLock<T>(
       ? defaults.leaseMs
       : durationMs('lease', options.lease, PLAIN_NUMBER_LIMIT_S.lease);
   const wait = options.wait;
-  const waitTimeoutMs =
-    wait === undefined ? 0 : durationMs('wait', wait, PLAIN_NUMBER_LIMIT_S.waitTimeout);
+  const waitTimeoutMs = wait === undefined ? 0 : durationMs('wait', wait, PLAIN_NUMBER_LIMIT_S.waitTimeout);
   const outcome = await engine.begin({
     id: lockId(namespace, name),
     operation: LOCK_OPERATION,

@@ -31,10 +31,7 @@ const LINES: Readonly<Partial<Record<IdempotencyEventType, readonly [Level, stri
     'warn',
     'The writes of a handler and its record are not known to have committed; its client was told to send the request again.',
   ],
-  'undo-failed': [
-    'error',
-    'A step could not be undone; the record stays open, and a retry goes on with it.',
-  ],
+  'undo-failed': ['error', 'A step could not be undone; the record stays open, and a retry goes on with it.'],
   'storage-failed': ['warn', 'The idempotency storage failed or did not answer in time.'],
   'record-unreadable': [
     'error',
@@ -54,9 +51,16 @@ export function logEvent(logger: LoggerService, event: IdempotencyEvent): void {
   const chosen = event.type === 'unprotected' && event.error === undefined;
   if (line === undefined || chosen) return;
   const [level, text] = line;
-  const who = event.id === '' ? '' : ` [${event.operation}, record ${keyHash(event.id)}${attempt(event)}]`;
+  const who =
+    event.id === ''
+      ? ''
+      : ` [${event.operation}, record ${keyHash(event.id)}${attempt(event)}${correlation(event)}]`;
   const cause = event.error instanceof Error ? ` Cause: ${event.error.message}` : '';
   logger[level](`${text}${who}${cause}`);
+}
+
+function correlation({ correlationId }: IdempotencyEvent): string {
+  return correlationId === undefined ? '' : `, correlation ${correlationId}`;
 }
 
 function attempt(event: IdempotencyEvent): string {

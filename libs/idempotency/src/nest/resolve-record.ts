@@ -26,7 +26,8 @@ export async function resolveRecord(
   id: string,
   resolution: Resolution,
 ): Promise<void> {
-  if (isLockId(id)) throw new Error(`${id} is a lock, not a record: it is freed when its holder ends, or with its lease.`);
+  if (isLockId(id))
+    throw new Error(`${id} is a lock, not a record: it is freed when its holder ends, or with its lease.`);
   const { storage, engine, defaults, problems } = runtime;
   const result = resolution === 'rerun' ? undefined : resultOf(resolution);
   const record = await operatorCall(runtime, () => storage.get(id));

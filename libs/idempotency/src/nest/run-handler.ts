@@ -62,11 +62,7 @@ export async function runHandler(
  *
  * @throws NotBegun when it did not run
  */
-export async function startHandler(
-  work: Work,
-  problems: Problems,
-  handler: () => unknown,
-): Promise<unknown> {
+export async function startHandler(work: Work, problems: Problems, handler: () => unknown): Promise<unknown> {
   if (work.hasTransaction) return shown(await runHandler(work, problems, handler));
   await begin(work, problems);
   let isOpen = false;

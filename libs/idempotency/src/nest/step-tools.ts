@@ -20,14 +20,13 @@ export function stepsOf(
   transport: Transport,
   transaction: StorageTransaction | undefined,
 ): RunSteps {
-  const { id, operation } = run;
   try {
     const steps = new RunSteps(run, stepTools(runtime, run, transport, transaction));
     if (steps.undoing !== undefined) finalErrorAgain(runtime.transportErrors, transport, steps.undoing);
     return steps;
   } catch (error) {
     void run.release({ forget: true });
-    runtime.publish({ type: 'record-unreadable', id, operation, error });
+    runtime.publish({ type: 'record-unreadable', ...named(run), error });
     throw runtime.problems.recordUnreadable(error);
   }
 }
@@ -54,19 +53,21 @@ function stepTools(
   transport: Transport,
   transaction?: StorageTransaction,
 ): StepTools {
-  const { id, operation, attempt, correlationId } = run;
-  const about = {
+  return {
+    timers: runtime.timers,
+    randomness: systemRandomness,
+    refusals: refusalsOf(runtime, run.operation, transport),
+    outside: (fn) => (transaction === undefined ? fn() : transaction.leave(fn)),
+    onUndoFailed: (error) => runtime.publish({ type: 'undo-failed', ...named(run), error }),
+  };
+}
+
+function named({ id, operation, attempt, correlationId }: Named) {
+  return {
     id,
     operation,
     ...(attempt === undefined ? {} : { attempt }),
     ...(correlationId === undefined ? {} : { correlationId }),
-  };
-  return {
-    timers: runtime.timers,
-    randomness: systemRandomness,
-    refusals: refusalsOf(runtime, operation, transport),
-    outside: (fn) => (transaction === undefined ? fn() : transaction.leave(fn)),
-    onUndoFailed: (error) => runtime.publish({ type: 'undo-failed', ...about, error }),
   };
 }
 

@@ -17,8 +17,10 @@ interface Neighbours {
 /** @throws InvalidOptionsError for a value of the wrong kind, or one that the options beside it contradict */
 export function transactionalOf(given: unknown, beside: Neighbours): TransactionalOption | undefined {
   if (given === false) return undefined;
-  const isolation: unknown = given === true ? undefined : (given as { isolation?: unknown } | null)?.isolation;
-  const isObject = isRecord(given) && Object.keys(given).join() === 'isolation' && typeof isolation === 'string';
+  const isolation: unknown =
+    given === true ? undefined : (given as { isolation?: unknown } | null)?.isolation;
+  const isObject =
+    isRecord(given) && Object.keys(given).join() === 'isolation' && typeof isolation === 'string';
   if (given !== true && !isObject) {
     throw new InvalidOptionsError(
       "`transactional` must be true, false or `{ isolation: 'SERIALIZABLE' }`: a level that the database knows.",
@@ -59,7 +61,8 @@ export function transactionsOf(
   const [first] = places;
   const offered = storage.transactions?.();
   if (first === undefined) return typeof offered === 'string' ? undefined : offered;
-  if (offered === undefined || typeof offered === 'string') throw impossible(first.where, storage.name, offered);
+  if (offered === undefined || typeof offered === 'string')
+    throw impossible(first.where, storage.name, offered);
   for (const { where, isolation } of places) {
     if (isolation !== undefined && !offered.isolations.includes(isolation)) {
       throw new InvalidOptionsError(

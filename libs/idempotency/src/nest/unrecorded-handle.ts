@@ -28,7 +28,9 @@ function isFinal({ runtime, plan }: Unrecorded, error: unknown): boolean {
   try {
     const status = runtime.transportErrors.describe(error)?.status;
     const { record } = guarded(plan.options, runtime);
-    return record({ transport, phase: 'threw', error, ...(status === undefined ? {} : { status }) }) === 'keep';
+    return (
+      record({ transport, phase: 'threw', error, ...(status === undefined ? {} : { status }) }) === 'keep'
+    );
   } catch (failure) {
     runtime.onFailure(failure);
     return false;

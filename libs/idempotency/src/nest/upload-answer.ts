@@ -64,7 +64,11 @@ export function uploadAnswer(exchange: Exchange, id: string, key: string): Answe
     return place.handle(handler);
   };
   const answer = inside(exchange, operation, handle);
-  return (next) => watch(entered(scope, () => answer(next)), chain).pipe(tap((value) => place?.sent(value)));
+  return (next) =>
+    watch(
+      entered(scope, () => answer(next)),
+      chain,
+    ).pipe(tap((value) => place?.sent(value)));
 }
 
 /** Somebody has answered, or given up, while the body was being received, read or looked up. */

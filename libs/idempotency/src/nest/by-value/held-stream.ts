@@ -20,8 +20,12 @@ export type StreamEnd =
 export interface StreamTerms {
   /** A copy of an emission, before anybody can change it; undefined when it is too much beside those before. */
   readonly copy: (emission: unknown) => { readonly value: unknown } | undefined;
-  /** Ends the record; awaited before the end of the stream is passed on. Never rejects. */
-  readonly onEnd: (end: StreamEnd) => Promise<void>;
+  /**
+   * Ends the record; awaited before the end of the stream is passed on. Never rejects.
+   *
+   * @returns the error to end it with instead, if there is one
+   */
+  readonly onEnd: (end: StreamEnd) => Promise<Error | undefined>;
 }
 
 /**
@@ -92,9 +96,9 @@ class HeldStream {
 
   private async end(how: StreamEnd, pass: (to: Subscriber<unknown>) => void): Promise<void> {
     this.subscription.unsubscribe();
-    await this.terms.onEnd(how);
-    this.passEnd = pass;
-    if (this.listener) pass(this.listener);
+    const instead = await this.terms.onEnd(how);
+    this.passEnd = instead === undefined ? pass : (to) => to.error(instead);
+    if (this.listener) this.passEnd(this.listener);
   }
 
   private stop(): void {

@@ -1,11 +1,4 @@
-import {
-  concatMap,
-  dematerialize,
-  finalize,
-  isObservable,
-  materialize,
-  type Observable,
-} from 'rxjs';
+import { concatMap, dematerialize, finalize, isObservable, materialize, type Observable } from 'rxjs';
 import type { IdempotencyException } from '../problems.js';
 import { NotBegun } from '../recover.js';
 import { settle, shown } from '../settle.js';
@@ -116,15 +109,14 @@ export class ValueExecution {
     return shown(value);
   }
 
-  private async streamEnded(end: StreamEnd): Promise<void> {
+  private async streamEnded(end: StreamEnd): Promise<IdempotencyException | undefined> {
     const { record } = this.terms;
     this.phase = end.kind === 'failed' ? 'threw' : 'returned';
-    if (this.ended) return;
+    if (this.ended) return undefined;
     this.ended = true;
-    if (end.kind === 'completed')
-      await record.returned({ value: end.emissions.at(-1), emissions: end.emissions });
-    else if (end.kind === 'failed') await record.threw(end.error);
-    else await record.keepNothing();
+    if (end.kind === 'failed') return record.threw(end.error);
+    if (end.kind === 'lost') return record.keepNothing();
+    return record.returned({ value: end.emissions.at(-1), emissions: end.emissions });
   }
 
   /** @returns what is to be said instead of what the chain says */

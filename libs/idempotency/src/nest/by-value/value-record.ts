@@ -81,7 +81,8 @@ export class ValueRecord {
       await work.giveUp({ forget: false });
       return this.saying('released');
     }
-    const refuse = (result: StoredResult) => work.refuse(result, ttlMs, () => encodeFinalError(runtime.transportErrors, error));
+    const refuse = (result: StoredResult) =>
+      work.refuse(result, ttlMs, () => encodeFinalError(runtime.transportErrors, error));
     // `record` may keep what is no refusal at all: then nobody knows what to say, but it is final.
     if (described === undefined) return this.saying(await this.ended(bodyless(this.resource), refuse));
     const result = this.resultOf({ kind: 'threw', error: described.recorded });
@@ -91,9 +92,7 @@ export class ValueRecord {
   /** It has had its effect, and what it came to cannot be had any more, or is too large. */
   async keepNothing(): Promise<IdempotencyException | undefined> {
     const { work, ttlMs } = this.terms;
-    return this.saying(
-      await this.ended(bodyless(this.resource), (result) => work.keep(result, ttlMs)),
-    );
+    return this.saying(await this.ended(bodyless(this.resource), (result) => work.keep(result, ttlMs)));
   }
 
   private get base() {

@@ -53,7 +53,8 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
     },
     run: async (handler) => {
       const { undoing } = work.steps;
-      if (undoing !== undefined) return endAgain(work, undoing, { runtime, transport: plan.transport }, handler);
+      if (undoing !== undefined)
+        return endAgain(work, undoing, { runtime, transport: plan.transport }, handler);
       if (late !== undefined) return shown(answerLate(late));
       const earlier = operation.takenOver ? await recover(exchange, operation) : undefined;
       return earlier === undefined ? startHandler(work, runtime.problems, handler) : earlier;
