@@ -13,8 +13,6 @@ export interface Database {
   /** Statements for the migration; processes that run them at the same moment make one table. */
   createTable(table: TableName): readonly string[];
   dropTable(table: TableName): readonly string[];
-  /** How a handler's transaction holds its record as well; or why it cannot, and what to do instead. */
-  readonly transactions: TransactionDialect | string;
   /**
    * Opens connections of the storage's own and checks the table.
    *
@@ -40,8 +38,8 @@ export interface OpenSettings {
 export interface RecordTable {
   /** Where an operator finds who holds a lock, for messages. */
   readonly locksShownIn: string;
-  /** Where it was found: with its schema, so that it is the same one in every session. */
-  readonly table?: TableName;
+  /** How a handler's transaction holds its record as well; or why it cannot, and what to do instead. */
+  readonly transactional?: Transactional | string;
   /**
    * Asks to run; reads alone when the answer is not `won`, and waits for no lock on an existing row.
    *
@@ -68,6 +66,12 @@ export interface RecordTable {
   /** Removes at most so many expired records, the oldest first; passes over rows that are locked. Answers how many. */
   purge(limit: number): Promise<number>;
   close(): Promise<void>;
+}
+
+export interface Transactional {
+  readonly dialect: TransactionDialect;
+  /** Where the records were found: with the schema, so that it is the same table in every session. */
+  readonly table: TableName;
 }
 
 export interface RenewalAnswer {

@@ -14,7 +14,7 @@ export interface SessionParts {
   readonly records: RecordTable;
   readonly purgeEveryMs: number | undefined;
   /** Or why there are none. */
-  readonly transactions?: TypeOrmTransactions | string;
+  readonly transactions?: TypeOrmTransactions | string | undefined;
   warn(message: string): void;
 }
 
@@ -57,18 +57,17 @@ export async function openSession(options: ResolvedOptions, host: StorageHost | 
     host,
     warn,
   });
-  const transactions = transactionsOver(dataSource, database, records, host);
+  const transactions = transactionsOver(dataSource, records, host);
   return new Session({ records, purgeEveryMs, transactions, warn });
 }
 
 function transactionsOver(
   dataSource: DataSource,
-  { transactions: dialect }: Database,
-  { table }: RecordTable,
+  { transactional }: RecordTable,
   host: StorageHost | undefined,
-): TypeOrmTransactions | string {
-  if (typeof dialect === 'string' || table === undefined) return String(dialect);
-  return new TypeOrmTransactions({ dataSource, dialect, table, all: host?.findAll?.(DataSource) ?? [] });
+): TypeOrmTransactions | string | undefined {
+  if (typeof transactional !== 'object') return transactional;
+  return new TypeOrmTransactions({ dataSource, ...transactional, all: host?.findAll?.(DataSource) ?? [] });
 }
 
 function usable(dataSource: DataSource | undefined): { dataSource: DataSource; database: Database } {

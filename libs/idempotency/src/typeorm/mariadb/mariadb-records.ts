@@ -1,5 +1,12 @@
 import type { Claim, ClaimRequest, RecordQuery, Renewal } from '../../core/idempotency-storage.js';
-import { FIND_PAGE, STATES, walk, type RecordTable, type RenewalAnswer } from '../database.js';
+import {
+  FIND_PAGE,
+  STATES,
+  walk,
+  type RecordTable,
+  type RenewalAnswer,
+  type Transactional,
+} from '../database.js';
 import type { Row } from '../rows.js';
 import type { TableName } from '../table-name.js';
 import type { Answer, ControlConnections } from './control-connections.js';
@@ -23,7 +30,8 @@ export class MariaDbRecords implements RecordTable {
   constructor(
     private readonly connections: Pick<ControlConnections, 'query' | 'close'>,
     private readonly askClaim: AskClaim,
-    readonly table: TableName,
+    private readonly table: TableName,
+    readonly transactional?: Transactional,
   ) {}
 
   claim(id: string, request: ClaimRequest): Promise<Row | undefined> {

@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import type { Database, OpenSettings, RecordTable } from '../database.js';
+import type { Database, OpenSettings, RecordTable, Transactional } from '../database.js';
 import type { TableName } from '../table-name.js';
 import { ControlConnections } from './control-connections.js';
 import type { MariaDbOptions } from './control-options.js';
@@ -18,7 +18,6 @@ export const mariadb: Database = {
   entity: MariaDbIdempotencyRecord,
   createTable: (table) => [createTable(table)],
   dropTable: (table) => [`drop table if exists ${quoteTable(table)}`],
-  transactions: mariadbTransactions,
   open,
 };
 
@@ -26,10 +25,10 @@ async function open(dataSource: DataSource, table: TableName, settings: OpenSett
   const { controlConnections: size, preparedStatements, warn } = settings;
   const options = dataSource.options as MariaDbOptions;
   const connections = await ControlConnections.open(options, { size, preparedStatements });
-  let schema = table.schema;
+  let transactional: Transactional;
   try {
     await checkTable(connections, table);
-    schema ??= await presentSchema(connections);
+    transactional = await transactionsOf(connections, table);
   } catch (error) {
     await connections.close();
     throw error;
@@ -40,13 +39,18 @@ async function open(dataSource: DataSource, table: TableName, settings: OpenSett
       'typeOrmStorage: its statements for MySQL have been run on MariaDB alone, never on a MySQL server. Try it before you rely on it.',
     );
   }
-  return new MariaDbRecords(connections, isMySql ? claimOnMySql : claimOnMariaDb, { ...table, schema });
+  return new MariaDbRecords(connections, isMySql ? claimOnMySql : claimOnMariaDb, table, transactional);
 }
 
-async function presentSchema(connections: ControlConnections): Promise<string> {
-  const { rows } = await connections.query(
-    { name: 'inspect', sql: 'select cast(database() as binary) as name' },
-    [],
-  );
-  return String(rows[0]?.['name']);
+async function transactionsOf(connections: ControlConnections, table: TableName): Promise<Transactional> {
+  const ask = (sql: string) => connections.query({ name: 'inspect', sql }, []);
+  const { rows } = await ask('select cast(database() as binary) as name');
+  const snapshots = await ask(`show variables like 'innodb\\_snapshot\\_isolation'`);
+  return {
+    dialect: mariadbTransactions({
+      server: connections.server.name,
+      mindsSnapshots: snapshots.rows.length > 0,
+    }),
+    table: { schema: table.schema ?? String(rows[0]?.['name']), name: table.name },
+  };
 }

@@ -48,7 +48,7 @@ update (
   where o.id = ? and o.state <=> ? and o.attempt <=> ? and o.owner <=> ? and o.lease_until <=> ?
     and o.expires_at <=> ? and octet_length(o.steps) <=> ?
   limit 1 for update skip locked) h
-straight_join ${table} r on r.id = h.id
+straight_join ${table} r force index (primary) on r.id = h.id
 set r.owner_found = ?, r.previous = ?, r.attempt = ?, r.steps_found = ?,
   r.steps = case when ? then null else r.steps end,
   r.created_at = case when ? then h.moment else r.created_at end,

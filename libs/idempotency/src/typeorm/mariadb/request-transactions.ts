@@ -1,5 +1,11 @@
 import type { QueryRunner } from 'typeorm';
-import type { Answer, Gate, Question, RequestConnection, TransactionDialect } from '../transaction/dialect.js';
+import type {
+  Answer,
+  Gate,
+  Question,
+  RequestConnection,
+  TransactionDialect,
+} from '../transaction/dialect.js';
 import { numberOf } from './control-connections.js';
 import { quoteTable } from './quoting.js';
 import { completeInside } from './statements.js';
@@ -13,27 +19,41 @@ interface PoolConnection {
   readonly stream?: { destroy(): void };
 }
 
+interface Reading {
+  on(event: 'error', listener: () => void): unknown;
+  destroy(reason: Error): unknown;
+}
+
 type Send = (this: unknown, ...args: unknown[]) => unknown;
 
 /** Deadlock; a row that has changed since it was read, where the server is told to mind (`innodb_snapshot_isolation`). */
 const CONFLICTS: readonly unknown[] = [1213, 1020];
+const CONFLICT_NAMES: readonly unknown[] = ['ER_LOCK_DEADLOCK', 'ER_CHECKREAD'];
 const NO_SAVEPOINT = 1305;
 /** What the server says with every change: whether a transaction is open. */
 const IN_TRANSACTION = 1;
-const ENDS = /^\s*(begin(?!\s+not\s+atomic)|start\s+transaction|commit|xa|rollback(?!\s+(work\s+)?to\b)|set\s+(@@)?(session\s+)?autocommit)\b/i;
+const ENDS =
+  /^\s*(begin(?!\s+not\s+atomic)|start\s+transaction|commit|xa|rollback(?!\s+(work\s+)?to\b)|set\s+(@@)?(session\s+)?autocommit)\b/i;
 /** They commit whatever is open before they begin. */
 const COMMITS =
   /^\s*((create|drop)(?!\s+temporary)|alter|truncate|rename|lock\s+tables?|unlock\s+tables|grant|revoke|analyze|optimize|repair|flush|reset|install|uninstall|load\s+index|cache\s+index|check\s+table)\b/i;
 
-export const mariadbTransactions: TransactionDialect = {
-  server: 'the database',
+interface ServerTraits {
+  readonly server: string;
+  /** It has `innodb_snapshot_isolation` (MariaDB 10.6.18, 10.11.8; on by default since 11.6.2). */
+  readonly mindsSnapshots: boolean;
+}
+
+export const mariadbTransactions = ({ server, mindsSnapshots }: ServerTraits): TransactionDialect => ({
+  server,
   begin: (isolation, savepoint) => [
     ...(isolation === undefined ? [] : [`SET TRANSACTION ISOLATION LEVEL ${isolation}`]),
     'START TRANSACTION',
     `SAVEPOINT ${savepoint}`,
   ],
   complete: (table, claim, result, ttlMs) => ({
-    sql: completeInside(quoteTable(table)).trim(),
+    // A renewal or a step has changed the record since the handler first read something: that is no conflict.
+    sql: `${mindsSnapshots ? 'set statement innodb_snapshot_isolation = off for ' : ''}${completeInside(quoteTable(table)).trim()}`,
     values: [
       Buffer.from(result.buffer, result.byteOffset, result.byteLength),
       ttlMs,
@@ -57,9 +77,9 @@ export const mariadbTransactions: TransactionDialect = {
     numberOf(error) === NO_SAVEPOINT
       ? 'A statement of the handler has ended its transaction without its record (a change of a schema does, in a procedure as well). Leave its end to the library.'
       : undefined,
-  isConflict: ({ errno }) => CONFLICTS.includes(errno),
+  isConflict: ({ errno, code }) => CONFLICTS.includes(errno) || CONFLICT_NAMES.includes(code),
   connect: async (runner) => new MariaDbRequestConnection(runner, (await runner.connect()) as PoolConnection),
-};
+});
 
 class MariaDbRequestConnection implements RequestConnection {
   constructor(
@@ -103,7 +123,9 @@ class MariaDbRequestConnection implements RequestConnection {
         // Made of what it is called on, so that its own questions come through here as well.
         if (name === 'promise') return value;
         if (['release', 'end', 'close', 'destroy', '_realEnd'].includes(String(name))) return () => undefined;
-        if (['beginTransaction', 'commit', 'rollback', 'changeUser', 'reset', 'prepare'].includes(String(name)))
+        if (
+          ['beginTransaction', 'commit', 'rollback', 'changeUser', 'reset', 'prepare'].includes(String(name))
+        )
           return (...args: unknown[]) => refused(gate, String(name), args);
         return value.bind(target) as unknown;
       },
@@ -117,7 +139,7 @@ class MariaDbRequestConnection implements RequestConnection {
     try {
       return await new Promise((resolve, reject) => {
         this.connection.query({ sql: 'do 0', values: [] }, (failed, answer) => {
-          if (failed !== null && failed !== undefined) reject(failed as Error);
+          if (failed instanceof Error) reject(failed);
           else resolve(hasLeft(answer) ? why : undefined);
         });
       });
@@ -141,11 +163,15 @@ class MariaDbRequestConnection implements RequestConnection {
   private stream(sql: string, args: unknown[], send: Send, gate: Gate): unknown {
     let end: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
-    let reading: { destroy(reason: Error): unknown } | undefined;
-    gate.passStream(sql, ended, (reason) => reading?.destroy(reason));
+    let reading: Reading | undefined;
+    gate.passStream(sql, ended, (reason) => {
+      // Where nobody listens, an error would end the process.
+      reading?.on('error', () => undefined);
+      reading?.destroy(reason);
+    });
     const command = send.apply(this.connection, args) as {
       once(event: string, listener: () => void): unknown;
-      stream(...options: unknown[]): { destroy(reason: Error): unknown };
+      stream(...options: unknown[]): Reading;
     };
     for (const event of ['end', 'error']) command.once(event, end);
     const stream = command.stream.bind(command);
@@ -157,15 +183,17 @@ class MariaDbRequestConnection implements RequestConnection {
 function called(connection: unknown, send: Send, args: unknown[]): Promise<[unknown, unknown]> {
   return new Promise((resolve, reject) => {
     send.call(connection, ...args, (error: unknown, rows: unknown, fields: unknown) => {
-      if (error === null || error === undefined) resolve([rows, fields]);
-      else reject(error as Error);
+      if (error instanceof Error) reject(error);
+      else resolve([rows, fields]);
     });
   });
 }
 
 /** What changes is answered with the state of the session. */
 function hasLeft(answer: unknown): boolean {
-  const status = (answer as { serverStatus?: unknown } | undefined)?.serverStatus;
+  // A procedure answers with its rows first.
+  const last: unknown = Array.isArray(answer) ? answer.at(-1) : answer;
+  const status = (last as { serverStatus?: unknown } | undefined)?.serverStatus;
   return typeof status === 'number' && (status & IN_TRANSACTION) === 0;
 }
 
@@ -181,7 +209,10 @@ function answerOf(answer: unknown): Answer {
     const rows = (answer as Record<string, unknown>[]).map((row) => ({ isolation: row['Value'], ...row }));
     return { rows, affected: 0 };
   }
-  return { rows: [], affected: Number((answer as { affectedRows?: unknown } | undefined)?.affectedRows ?? 0) };
+  return {
+    rows: [],
+    affected: Number((answer as { affectedRows?: unknown } | undefined)?.affectedRows ?? 0),
+  };
 }
 
 /** The driver adds the statement with all its values. A logger would write them out: a response, an owner token. */
@@ -191,5 +222,7 @@ function withoutText(error: unknown): Error {
 }
 
 function textOf(query: unknown): string {
-  return typeof query === 'string' ? query : String((query as { sql?: unknown } | undefined)?.sql ?? '');
+  if (typeof query === 'string') return query;
+  const { sql } = (query ?? {}) as { sql?: unknown };
+  return typeof sql === 'string' ? sql : '';
 }

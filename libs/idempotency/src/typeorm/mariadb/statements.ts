@@ -4,7 +4,8 @@
  * READ COMMITTED, UTC, strict; `affectedRows` counts the rows that matched.
  *
  * A record with `state` 0 is in progress, with 1 completed. `owner` is null when the claim was given up. Parameters
- * come in the order of their `?`. Assignments run from left to right: what others are made of is assigned last.
+ * come in the order of their `?`. Assignments run from left to right: what others are made of is assigned last. A table of a
+ * few rows is read as a whole if it is not told otherwise, and what changes rows would wait for every lock on any of them.
  */
 
 /** Milliseconds since 1970. Not `now()`: that is the start of the statement, and may be over after a wait for a lock. */
@@ -34,10 +35,10 @@ const OWN = 'r.id = unhex(a.id) and r.owner = cast(a.owner as binary)';
 export const renew = (table: string) => `
 update (
   select r.id, ${CLOCK} as moment, a.lease_ms, r.expires_at - r.lease_until as keep_ms
-  from ${ASKED} straight_join ${table} r on ${OWN}
+  from ${ASKED} straight_join ${table} r force index (primary) on ${OWN}
   where r.state = 0 and r.expires_at > ${CLOCK}
   limit ${ALL} for update skip locked) h
-straight_join ${table} r on r.id = h.id
+straight_join ${table} r force index (primary) on r.id = h.id
 set r.expires_at = h.moment + h.lease_ms + h.keep_ms, r.lease_until = h.moment + h.lease_ms`;
 
 /**
@@ -154,4 +155,4 @@ export const purge = (table: string) => `
 delete r from (
   select o.id from ${table} o force index (idempotency_records_expires_at) where o.expires_at <= ${START}
   order by o.expires_at limit ? for update skip locked) x
-straight_join ${table} r on r.id = x.id`;
+straight_join ${table} r force index (primary) on r.id = x.id`;

@@ -34,12 +34,15 @@ export async function appendOperation<Entry extends LoggedOperation>(
   log: Repository<Entry>,
   { commandId, scope = '', command, content = null }: OperationCommand,
 ): Promise<AppendedOperation<Entry>> {
-  const problem = typeof commandId === 'string' ? keyProblem(commandId, undefined, undefined) : 'it is no string';
+  const problem =
+    typeof commandId === 'string' ? keyProblem(commandId, undefined, undefined) : 'it is no string';
   if (problem !== undefined) throw refused(`\`commandId\` cannot be used: ${problem}`);
   // Databases may ignore spaces at the end when they compare.
   for (const [name, text] of Object.entries({ commandId, scope, command })) {
     if (typeof text !== 'string' || /\s$|\0/.test(text) || Buffer.byteLength(text) > MAX_BYTES)
-      throw refused(`\`${name}\` must be a string of at most ${MAX_BYTES} bytes, without NUL and without a space at its end`);
+      throw refused(
+        `\`${name}\` must be a string of at most ${MAX_BYTES} bytes, without NUL and without a space at its end`,
+      );
   }
   if (command === '') throw refused('`command` must say what is commanded');
   if (encodeValue(content) === undefined) throw refused('`content` must be plain data that survives JSON');

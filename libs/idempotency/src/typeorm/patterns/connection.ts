@@ -56,12 +56,12 @@ export async function rowsOf(
 }
 
 /** MySQL and MariaDB: another transaction holds what this one needs, and it was this one that had to go. */
-export function isDeadlock(error: unknown): boolean {
+export function isDeadlock(error: unknown): error is Error {
   return errnoOf(error) === 1213;
 }
 
 /** MySQL and MariaDB: a unique index has a row with these values. */
-export function isDuplicate(error: unknown): boolean {
+export function isDuplicate(error: unknown): error is Error {
   return errnoOf(error) === 1062;
 }
 

@@ -7,7 +7,7 @@ import { sameRow, uniqueColumnsOf, type UniqueColumns } from './unique-columns.j
 export type InsertAttempt<Entity> =
   | { readonly kind: 'inserted'; readonly entity: Entity }
   /** A row with the same values is there, or was a moment ago. `refusal`: how the database has said it. */
-  | { readonly kind: 'conflict'; readonly refusal?: unknown };
+  | { readonly kind: 'conflict'; readonly refusal?: Error };
 
 /**
  * One statement that inserts, or is in conflict without ending the transaction around it.
@@ -21,10 +21,7 @@ export async function attemptInsert<Entity extends ObjectLiteral>(
   unique: UniqueColumns | undefined,
 ): Promise<InsertAttempt<Entity>> {
   // A builder for each attempt: it makes ids where the database does not.
-  const builder = repository
-    .createQueryBuilder(undefined, runner)
-    .insert()
-    .values(values as never);
+  const builder = repository.createQueryBuilder(undefined, runner).insert().values(values);
   try {
     return await insert(repository, runner, values, builder, unique);
   } catch (error) {
@@ -75,7 +72,7 @@ async function insertedOnMySql<Entity extends ObjectLiteral>(
   const { metadata } = repository;
   const made = builder.expressionMap.locallyGenerated[0] ?? {};
   const generated = dataSourceOf(repository).driver.createGeneratedMap(metadata, raw, 0, 1) ?? {};
-  const written = repository.merge(repository.create(), values as never, made as never, generated as never);
+  const written = repository.merge(repository.create(), values, made as never, generated as never);
   const [primary] = uniqueColumnsOf(metadata);
   const where = primary && sameRow(primary, written);
   const [entity] = where ? await presentRows('insertOnce', repository, runner, where) : [];

@@ -50,7 +50,7 @@ export async function insertOnce<Entity extends ObjectLiteral>(
   const values = repository.create(entity);
   return withRunner(repository, async (runner) => {
     await runner.broadcaster.broadcast('BeforeInsert', metadata, values);
-    let refusal: unknown;
+    let refusal: Error | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const attempted = await attemptInsert(repository, runner, values, unique);
       if (attempted.kind === 'inserted') {

@@ -55,7 +55,7 @@ function named(columns: readonly ColumnMetadata[], where?: string): UniqueColumn
 
 /** Two columns may be of one embedded entity, or of one relation. */
 function merge(into: ObjectLiteral, more: ObjectLiteral): void {
-  for (const [name, value] of Object.entries(more)) {
+  for (const [name, value] of Object.entries(more) as [string, unknown][]) {
     const there: unknown = into[name];
     if (isPlain(there) && isPlain(value)) merge(there, value);
     else into[name] = value;

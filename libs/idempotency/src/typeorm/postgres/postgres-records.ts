@@ -1,5 +1,12 @@
 import type { Claim, ClaimRequest, RecordQuery, Renewal } from '../../core/idempotency-storage.js';
-import { FIND_PAGE, STATES, walk, type RecordTable, type RenewalAnswer } from '../database.js';
+import {
+  FIND_PAGE,
+  STATES,
+  walk,
+  type RecordTable,
+  type RenewalAnswer,
+  type Transactional,
+} from '../database.js';
 import type { Row } from '../rows.js';
 import { quoteTable, type TableName } from '../table-name.js';
 import type { ControlConnections, QueryAnswer } from './control-connections.js';
@@ -18,7 +25,8 @@ export class PostgresRecords implements RecordTable {
   constructor(
     private readonly connections: Pick<ControlConnections, 'query' | 'close'>,
     private readonly statements: Statements,
-    readonly table: TableName,
+    private readonly table: TableName,
+    readonly transactional?: Transactional,
   ) {}
 
   async claim(id: string, request: ClaimRequest): Promise<Row | undefined> {

@@ -15,7 +15,6 @@ export const postgres: Database = {
   entity: IdempotencyRecord,
   createTable: (table) => [createTable(table)],
   dropTable: (table) => [`drop table if exists ${quoteTable(table)}`],
-  transactions: postgresTransactions,
   open,
 };
 
@@ -34,5 +33,8 @@ async function open(dataSource: DataSource, table: TableName, settings: OpenSett
     await connections.close();
     throw error;
   }
-  return new PostgresRecords(connections, statements, { ...table, schema });
+  return new PostgresRecords(connections, statements, table, {
+    dialect: postgresTransactions,
+    table: { ...table, schema },
+  });
 }

@@ -1,5 +1,11 @@
 import type { QueryRunner } from 'typeorm';
-import type { Answer, Gate, Question, RequestConnection, TransactionDialect } from '../transaction/dialect.js';
+import type {
+  Answer,
+  Gate,
+  Question,
+  RequestConnection,
+  TransactionDialect,
+} from '../transaction/dialect.js';
 import { quoteTable } from '../table-name.js';
 import { complete } from './statements.js';
 import { writeId } from './stored-id.js';
@@ -26,7 +32,8 @@ const ABORTED = '25P02';
 const NO_TRANSACTION = '25P01';
 const NO_SAVEPOINT = '3B001';
 const CONFLICTS: readonly unknown[] = ['40001', '40P01'];
-const ENDS = /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+((work|transaction)\s+)?to\b))\b/i;
+const ENDS =
+  /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+((work|transaction)\s+)?to\b))\b/i;
 
 export const postgresTransactions: TransactionDialect = {
   server: 'PostgreSQL',
@@ -55,7 +62,7 @@ export const postgresTransactions: TransactionDialect = {
     return undefined;
   },
   isConflict: ({ code }) => CONFLICTS.includes(code),
-  connect: async (runner) => PostgresRequestConnection.open(runner as PgRunner),
+  connect: async (runner) => PostgresRequestConnection.open(runner),
 };
 
 class PostgresRequestConnection implements RequestConnection {
@@ -129,7 +136,11 @@ class PostgresRequestConnection implements RequestConnection {
     const ended = new Promise<void>((resolve) => {
       for (const event of ['end', 'close', 'error']) query.once?.(event, () => resolve());
     });
-    gate.passStream(sql, ended, (reason) => query.destroy?.(reason));
+    gate.passStream(sql, ended, (reason) => {
+      // Where nobody listens, an error would end the process.
+      query.on?.('error', () => undefined);
+      query.destroy?.(reason);
+    });
     return (this.client.query as (one: unknown) => unknown).call(this.client, query);
   }
 }
@@ -138,6 +149,7 @@ class PostgresRequestConnection implements RequestConnection {
 interface Submittable {
   submit(connection: unknown): unknown;
   once?(event: string, listener: () => void): unknown;
+  on?(event: string, listener: () => void): unknown;
   destroy?(reason: Error): unknown;
 }
 
@@ -148,7 +160,8 @@ function isSubmittable(query: unknown): query is Submittable {
 function textOf(query: unknown): string {
   if (typeof query === 'string') return query;
   const { text, cursor } = (query ?? {}) as { text?: unknown; cursor?: { text?: unknown } };
-  return String(text ?? cursor?.text ?? '');
+  const found = text ?? cursor?.text;
+  return typeof found === 'string' ? found : '';
 }
 
 function firstWord(sql: string): string {

@@ -17,12 +17,16 @@ const AFTER_ALL = Buffer.from([0xff]);
 
 export class SqliteRecords implements RecordTable {
   readonly locksShownIn = 'the other processes that have the file open';
+  readonly transactional =
+    "On SQLite the records have a DataSource of their own, whose transactions are not those of the handler's writes; and SQLite has one connection for all " +
+    "requests, so that the rollback of one would undo the others' work. Use PostgreSQL or MariaDB where record and writes must commit together; or remove `transactional`, and let a " +
+    'unique constraint be the second line of defence.';
   private readonly texts = new Map<StatementName, string>();
 
   constructor(
     private readonly connection: Pick<SqliteConnection, 'read' | 'write' | 'close'>,
     private readonly statements: Statements,
-    readonly table: TableName,
+    private readonly table: TableName,
   ) {}
 
   /** Whoever may not claim has only read, and whoever may takes the lock before it looks again. */

@@ -16,10 +16,6 @@ export const sqlite: Database = {
   entity: SqliteIdempotencyRecord,
   createTable,
   dropTable: (table) => [`drop table if exists ${quoteTable(table)}`],
-  transactions:
-    "On SQLite the records have a DataSource of their own, whose transactions are not those of the handler's writes; and SQLite has one connection for all " +
-    "requests, so that the rollback of one would undo the others' work. Use PostgreSQL or MariaDB where record and writes must commit together; or remove `transactional`, and let a " +
-    'unique constraint be the second line of defence.',
   open,
 };
 

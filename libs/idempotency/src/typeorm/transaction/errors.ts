@@ -40,3 +40,16 @@ export function* chain(error: unknown): Generator<Record<string, unknown>> {
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
+
+export function overlap(): TransactionMisusedError {
+  return new TransactionMisusedError(
+    "A nested transaction is rolled back while others write beside it on the handler's connection: their work would vanish with it, so nothing of the handler can be " +
+      'committed any more. Await nested transactions one after another, and write inside one by the EntityManager that it hands over.',
+  );
+}
+
+export function leftOpen(): TransactionMisusedError {
+  return new TransactionMisusedError(
+    'A nested transaction is still open at the end of the handler: whether its work is to last is not known, so nothing is committed. Await it, and commit or roll back what is begun by hand.',
+  );
+}

@@ -1,6 +1,6 @@
 import { TransactionNotStartedError, type EntityManager, type QueryRunner } from 'typeorm';
 import { bare } from './errors.js';
-import type { Level } from './levels.js';
+import { assertNotUndone, type Level } from './levels.js';
 import type { OpenTransaction } from './open-transaction.js';
 
 /** What TypeORM tells subscribers about transactions. */
@@ -65,7 +65,12 @@ export class JoinedRunner {
   }
 
   /** To whom it belongs what this runner does now. */
-  readonly level = (): Level => this.own.at(-1) ?? this.transaction.levels.nearestOpen(this.home);
+  readonly level = (): Level => {
+    const own = this.own.at(-1);
+    if (own === undefined) return this.transaction.levels.nearestOpen(this.home);
+    assertNotUndone(own);
+    return own;
+  };
 
   /** Around a function whose end is its end. */
   beginAround(isolation: string | undefined): Promise<Level> {

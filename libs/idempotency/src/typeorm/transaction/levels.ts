@@ -1,3 +1,5 @@
+import { TransactionMisusedError } from './errors.js';
+
 /** A nested transaction: what was written since its savepoint. */
 export class Level {
   state: 'open' | 'merged' | 'undone' = 'open';
@@ -21,9 +23,7 @@ export class Level {
   }
 
   isWithin(other: Level): boolean {
-    for (let level: Level | undefined = this; level !== undefined; level = level.parent)
-      if (level === other) return true;
-    return false;
+    return this === other || (this.parent?.isWithin(other) ?? false);
   }
 }
 
@@ -88,4 +88,11 @@ export class Levels {
   endAll(): void {
     for (const level of this.pile.splice(1)) level.end('undone');
   }
+}
+
+export function assertNotUndone(level: Level): void {
+  if (level.state === 'open') return;
+  throw new TransactionMisusedError(
+    'A nested transaction goes on after the one around it is rolled back, and its work is gone with that. Await it inside.',
+  );
 }

@@ -2,12 +2,11 @@ import type { QueryRunner } from 'typeorm';
 import type { Claim, OwnerOutcome } from '../../core/idempotency-storage.js';
 import type { TableName } from '../table-name.js';
 import type { Answer, Gate, Question, RequestConnection, TransactionDialect } from './dialect.js';
-import { TransactionEndedError, TransactionMisusedError } from './errors.js';
+import { leftOpen, overlap, TransactionEndedError, TransactionMisusedError } from './errors.js';
 import { assertAtLeast } from './isolation.js';
-import { Levels, type Level } from './levels.js';
-
-/** How long beginning and ending may take, and a statement that is under way may hold up the end; then the connection is closed, and the server undoes all. */
-const PATIENCE_MS = 5000;
+import { assertNotUndone, Levels, type Level } from './levels.js';
+import { isPlainRead } from './plain-read.js';
+import { Turns } from './turns.js';
 
 export interface TransactionTerms {
   readonly dialect: TransactionDialect;
@@ -29,19 +28,16 @@ export class OpenTransaction {
   /** Why it cannot be committed any more. */
   private failure: Error | undefined;
   private isMarked = true;
-  private tail: Promise<unknown> = Promise.resolve();
+  private readonly turns: Turns;
   private readonly streams = new Set<(reason: Error) => void>();
   private ending: Promise<void> | undefined;
-  private gone: Error | undefined;
-  private readonly whenGone: Promise<never>;
-  private sayGone: (reason: Error) => void = () => undefined;
+  private closing: Promise<void> | undefined;
 
   private constructor(
     private readonly terms: TransactionTerms,
     private readonly connection: RequestConnection,
   ) {
-    this.whenGone = new Promise((_, reject) => (this.sayGone = reject));
-    this.whenGone.catch(() => undefined);
+    this.turns = new Turns(connection);
   }
 
   /** @throws what the driver says; then nothing is held */
@@ -49,17 +45,10 @@ export class OpenTransaction {
     const connection = await terms.dialect.connect(runner);
     const transaction = new OpenTransaction(terms, connection);
     const { name } = transaction.levels.root;
-    try {
-      await inTime(
-        transaction.queued(async () => {
-          for (const sql of terms.dialect.begin(terms.isolation, name)) await transaction.say(sql);
-        }),
-      );
-      return transaction;
-    } catch (error) {
-      await transaction.discard(error as Error);
-      throw error;
-    }
+    await transaction.turns.takeSoon(async () => {
+      for (const sql of terms.dialect.begin(terms.isolation, name)) await transaction.say(sql);
+    });
+    return transaction;
   }
 
   get isOver(): boolean {
@@ -98,7 +87,7 @@ export class OpenTransaction {
     if (this.levels.top !== level) return this.levels.merge(level);
     this.levels.merge(level);
     try {
-      await this.queued(() => this.say(`RELEASE SAVEPOINT ${level.name}`));
+      await this.turns.take(() => this.say(`RELEASE SAVEPOINT ${level.name}`));
     } catch (error) {
       this.levels.putBack(level);
       throw error;
@@ -110,7 +99,7 @@ export class OpenTransaction {
     assertNotUndone(level);
     if (!this.levels.undo(level)) throw this.fail(overlap());
     try {
-      await this.queued(() => this.say(`ROLLBACK TO SAVEPOINT ${level.name}`));
+      await this.turns.take(() => this.say(`ROLLBACK TO SAVEPOINT ${level.name}`));
     } catch (error) {
       throw this.fail(error as Error);
     }
@@ -121,7 +110,9 @@ export class OpenTransaction {
     const { dialect, isolation } = this.terms;
     const given =
       isolation ??
-      (await this.queued(() => this.ask({ sql: dialect.currentIsolation, values: [] }))).rows[0]?.['isolation'];
+      (await this.turns.take(() => this.ask({ sql: dialect.currentIsolation, values: [] }))).rows[0]?.[
+        'isolation'
+      ];
     assertAtLeast(String(given), wanted);
   }
 
@@ -129,7 +120,7 @@ export class OpenTransaction {
   async complete(claim: Claim, result: Uint8Array, ttlMs: number): Promise<OwnerOutcome> {
     this.assertOpen();
     this.stopJoining();
-    return this.queued(async () => {
+    return this.turns.take(async () => {
       await this.assertWhole();
       const question = this.terms.dialect.complete(this.terms.table, claim, result, ttlMs);
       const { affected } = await this.ask(question);
@@ -142,7 +133,7 @@ export class OpenTransaction {
       this.assertOpen();
       this.stopJoining();
     }
-    await this.queued(async () => {
+    await this.turns.take(async () => {
       await this.assertWhole();
       const { tag } = await this.say('COMMIT');
       // PostgreSQL's answer, without an error, when it had refused to go on before.
@@ -158,16 +149,20 @@ export class OpenTransaction {
       this.phase = 'rolled back';
       this.levels.endAll();
       this.abortStreams();
-      this.ending = this.patiently(this.queued(() => this.say('ROLLBACK')));
+      this.ending = this.turns.takeSoon(() => this.say('ROLLBACK')).catch(() => undefined);
     }
     return this.ending ?? Promise.resolve();
   }
 
-  /** Never rejects. The connection goes back, or is closed where nobody knows what state it is in. */
-  async close(): Promise<void> {
+  /** Never rejects. The connection goes back, once, or is closed where nobody knows what state it is in. */
+  close(): Promise<void> {
+    this.closing ??= this.giveBack();
+    return this.closing;
+  }
+
+  private async giveBack(): Promise<void> {
     await this.rollback();
-    await this.patiently(this.tail);
-    if (this.gone === undefined) await this.connection.release().catch((error: Error) => this.discard(error));
+    await this.turns.release();
   }
 
   private gate(level: () => Level): Gate {
@@ -176,9 +171,10 @@ export class OpenTransaction {
         try {
           this.admit(sql, level());
         } catch (error) {
-          return Promise.reject(error as Error);
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what was thrown
+          return Promise.reject(error);
         }
-        return this.queued(async () => {
+        return this.turns.take(async () => {
           if (this.phase === 'rolled back') throw this.ended();
           if (this.failure !== undefined) throw this.failure;
           try {
@@ -193,8 +189,7 @@ export class OpenTransaction {
       passStream: (sql, ended, abort) => {
         this.admit(sql, level());
         this.streams.add(abort);
-        const over = ended.finally(() => this.streams.delete(abort));
-        this.tail = Promise.allSettled([this.tail, over]);
+        this.turns.takenUntil(ended.finally(() => this.streams.delete(abort)));
       },
       lost: (why) => void this.fail(new TransactionEndedError(why)),
     };
@@ -209,7 +204,7 @@ export class OpenTransaction {
 
   private async savepoint(level: Level): Promise<Level> {
     try {
-      await this.queued(() => this.say(`SAVEPOINT ${level.name}`));
+      await this.turns.take(() => this.say(`SAVEPOINT ${level.name}`));
       return level;
     } catch (error) {
       if (level.state === 'open') this.levels.undo(level);
@@ -263,73 +258,8 @@ export class OpenTransaction {
     return this.connection.ask(question);
   }
 
-  private queued<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.tail.then(() => {
-      if (this.gone !== undefined) throw this.gone;
-      // A driver may never answer on a connection that was closed.
-      return Promise.race([work(), this.whenGone]);
-    });
-    this.tail = run.catch(() => undefined);
-    return run;
-  }
-
+  /** Nobody reads them any more, and the end would wait for them. */
   private abortStreams(): void {
     for (const abort of this.streams) abort(this.ended());
   }
-
-  private async patiently(work: Promise<unknown>): Promise<void> {
-    try {
-      await inTime(work);
-    } catch (error) {
-      await this.discard(error as Error);
-    }
-  }
-
-  private async discard(reason: Error): Promise<void> {
-    if (this.gone !== undefined) return;
-    this.gone = new TransactionEndedError('has lost its connection', { cause: reason });
-    this.sayGone(this.gone);
-    await this.connection.discard(reason);
-  }
 }
-
-async function inTime(work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`the database has not answered within ${PATIENCE_MS} ms`)),
-      PATIENCE_MS,
-    );
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Undoing it does no harm, whoever asked: it writes nothing and holds no lock. */
-function isPlainRead(sql: string): boolean {
-  return /^\s*(select|show)\b/i.test(sql) && !/\b(for\s+(no\s+key\s+)?(update|share|key)|lock\s+in|into)\b/i.test(sql);
-}
-
-function assertNotUndone(level: Level): void {
-  if (level.state === 'open') return;
-  throw new TransactionMisusedError(
-    'A nested transaction ends after the one around it is rolled back, and its work is gone with that. Await it inside.',
-  );
-}
-
-function overlap(): Error {
-  return new TransactionMisusedError(
-    "A nested transaction is rolled back while others write beside it on the handler's connection: their work would vanish with it, so nothing of the handler can be " +
-      'committed any more. Await nested transactions one after another, and write inside one by the EntityManager that it hands over.',
-  );
-}
-
-function leftOpen(): Error {
-  return new TransactionMisusedError(
-    'A nested transaction is still open at the end of the handler: whether its work is to last is not known, so nothing is committed. Await it, and commit or roll back what is begun by hand.',
-  );
-}
-

@@ -34,7 +34,7 @@ export class TypeOrmTransactions implements StorageTransactions {
       dialect,
       table,
       isolation: isolation ?? options.isolationLevel,
-      log: (sql) => dataSource.logger.logQuery(sql),
+      log: (sql) => void dataSource.logger.logQuery(sql),
     });
   }
 

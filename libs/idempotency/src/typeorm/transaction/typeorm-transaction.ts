@@ -107,7 +107,9 @@ export class TypeOrmTransaction implements StorageTransaction {
       level,
       createRunner: (ordinary, scope) => {
         const { open } = this;
-        return open === undefined ? ordinary() : this.join(open, ordinary(), this.levelOf(open, scope)).runner;
+        return open === undefined
+          ? ordinary()
+          : this.join(open, ordinary(), this.levelOf(open, scope)).runner;
       },
       nest: (manager, request, scope) => {
         const { open } = this;
