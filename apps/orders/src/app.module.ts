@@ -11,7 +11,6 @@ import { idempotencyModule } from './idempotency/idempotency.js';
 import { OrdersModule } from './orders/orders.module.js';
 import type { PaymentsAddress } from './payments/gateway/payments-address.js';
 import { PaymentsModule } from './payments/payments.module.js';
-import { RunsModule } from './runs/runs.module.js';
 import { UsersModule } from './users/users.module.js';
 
 @Module({})
@@ -25,7 +24,6 @@ export class AppModule {
         DatabaseModule.register(dataSource),
         idempotencyModule(),
         UsersModule,
-        RunsModule,
         OrdersModule,
         payments,
         EffectsModule.register(payments),

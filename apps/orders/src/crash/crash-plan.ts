@@ -25,6 +25,6 @@ export function checkCrashPlan(plan: CrashPlan, known: readonly string[]): void 
   if (plan.kind !== 'kill' || known.includes(plan.point)) return;
   throw new StartError(
     `CRASH_AT is '${plan.point}', and the app has no such point, so it would never crash. It is 'list', or one of ` +
-      `these, with #2 behind it for the second time that the point is reached: ${known.join(', ')}.`,
+      `these (storage.claim:before#2 is the second time that a point is reached): ${known.join(', ')}.`,
   );
 }

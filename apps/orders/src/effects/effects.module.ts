@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import { OrdersModule } from '../orders/orders.module.js';
+import { RunsModule } from '../runs/runs.module.js';
 import { StockModule } from '../stock/stock.module.js';
 import { EffectsController } from './effects.controller.js';
 import { EffectsService } from './effects.service.js';
@@ -11,7 +12,7 @@ export class EffectsModule {
   static register(payments: DynamicModule): DynamicModule {
     return {
       module: EffectsModule,
-      imports: [OrdersModule, StockModule, payments],
+      imports: [OrdersModule, StockModule, RunsModule, payments],
       controllers: [EffectsController],
       providers: [EffectsService],
     };

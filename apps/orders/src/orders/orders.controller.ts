@@ -12,7 +12,7 @@ import {
   Query,
   Res,
 } from '@nestjs/common';
-import { Idempotent, IdempotencyKey } from 'nestjs-idempotent';
+import { Idempotent, IdempotencyKey, expectedVersion } from 'nestjs-idempotent';
 import { withVersion } from '../idempotency/fingerprint.js';
 import { CurrentUser } from '../users/current-user.decorator.js';
 import type { User } from '../users/user.js';
@@ -22,7 +22,6 @@ import { ListOrdersQuery } from './dto/list-orders.query.js';
 import { viewOf } from './dto/order.view.js';
 import type { OrderView } from './dto/order.view.js';
 import { ReplaceOrderDto } from './dto/replace-order.dto.js';
-import { expectedVersion } from './expected-version.js';
 import { DocumentOrders, Documented } from './orders.openapi.js';
 import { OrderIdPipe } from './order-id.pipe.js';
 import { OrdersService } from './orders.service.js';
@@ -120,6 +119,6 @@ export class OrdersController {
     @Param('id', OrderIdPipe) id: string,
     @Headers('if-match') ifMatch: string | undefined,
   ): Promise<void> {
-    await this.orders.remove(user.id, id, expectedVersion(ifMatch, undefined));
+    await this.orders.remove(user.id, id, expectedVersion(ifMatch));
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import type { ExpectedVersion } from 'nestjs-idempotent';
 import { Problem } from '../../../shared/src/problems/problem.js';
 import { CrashPoints } from '../crash/crash-points.js';
 import { CheckoutTokens } from '../checkout/checkout-tokens.js';
@@ -9,10 +10,12 @@ import { StockRepository } from '../stock/stock.repository.js';
 import type { ChangeOrderDto } from './dto/change-order.dto.js';
 import type { CreateOrderDto } from './dto/create-order.dto.js';
 import type { OrderItemDto } from './dto/order-item.dto.js';
-import type { ExpectedVersion } from './expected-version.js';
 import type { Order, OrderItem } from './order.entity.js';
 import { OrdersRepository } from './orders.repository.js';
 import type { OrderChange, OrderCondition } from './orders.repository.js';
+
+/** Which version a change is meant for; undefined when the request does not say. */
+type Expected = ExpectedVersion | undefined;
 
 @Injectable()
 @CrashPoints()
@@ -32,7 +35,7 @@ export class OrdersService {
     this.tokens.check(idempotencyKey, userId);
     await this.runs.add({ operation: 'place', userId, idempotencyKey });
     const order = await this.insertOnce(userId, dto, idempotencyKey);
-    await this.stock.takeFor(order.id, order.items);
+    await this.stock.takeFor(order.id, dto.items);
     return order;
   }
 
@@ -63,18 +66,18 @@ export class OrdersService {
     userId: string,
     id: string,
     dto: CreateOrderDto,
-    expected: ExpectedVersion,
+    expected: Expected,
   ): Promise<{ order: Order; created: boolean }> {
     const content = contentOf(dto);
-    if (expected === 'none') {
+    if (expected === undefined) {
       const order = await this.orders.insert({ id, userId, idempotencyKey: null, ...content });
       if (order) return { order, created: true };
     }
-    const missing = expected === 'none' ? notFound(id) : gone(id);
+    const missing = expected === undefined ? notFound(id) : gone(id);
     return { order: await this.update(userId, id, content, expected, missing), created: false };
   }
 
-  async change(userId: string, id: string, dto: ChangeOrderDto, expected: ExpectedVersion): Promise<Order> {
+  async change(userId: string, id: string, dto: ChangeOrderDto, expected: Expected): Promise<Order> {
     const change: OrderChange = {
       ...(dto.items && pricedItems(dto.items)),
       ...(dto.note !== undefined && { note: dto.note }),
@@ -87,9 +90,9 @@ export class OrdersService {
   }
 
   /** A version is optional here: nobody deletes an order in order to keep a part of it. */
-  async remove(userId: string, id: string, expected: ExpectedVersion): Promise<void> {
+  async remove(userId: string, id: string, expected: Expected): Promise<void> {
     if (await this.orders.remove(conditionOf(userId, id, expected))) return;
-    const present = expected === 'none' ? null : await this.orders.find(id, userId);
+    const present = expected === undefined ? null : await this.orders.find(id, userId);
     throw refusal(present, expected, notFound(id));
   }
 
@@ -97,10 +100,10 @@ export class OrdersService {
     userId: string,
     id: string,
     change: OrderChange,
-    expected: ExpectedVersion,
+    expected: Expected,
     missing = notFound(id),
   ): Promise<Order> {
-    if (expected !== 'none') {
+    if (expected !== undefined) {
       const order = await this.orders.update(
         { ...conditionOf(userId, id, expected), status: 'pending' },
         change,
@@ -111,7 +114,7 @@ export class OrdersService {
   }
 }
 
-function conditionOf(userId: string, id: string, expected: ExpectedVersion): OrderCondition {
+function conditionOf(userId: string, id: string, expected: Expected): OrderCondition {
   return { id, userId, ...(typeof expected === 'number' && { version: expected }) };
 }
 
@@ -150,10 +153,10 @@ const gone = (id: string): Problem =>
   new Problem(412, 'version-conflict', `You have no order ${id}, so there is no version of it to replace.`);
 
 /** Why no row was changed: the most basic reason first. */
-function refusal(present: Order | null, expected: ExpectedVersion, missing: Problem): Problem {
+function refusal(present: Order | null, expected: Expected, missing: Problem): Problem {
   if (!present) return missing;
   const { id, status, version } = present;
-  if (expected === 'none') {
+  if (expected === undefined) {
     return new Problem(
       428,
       'version-missing',

@@ -1,4 +1,4 @@
-import { etagOf } from './expected-version.js';
+import { etagOf } from 'nestjs-idempotent';
 import { viewOf } from './dto/order.view.js';
 import type { OrderView } from './dto/order.view.js';
 import type { Order } from './order.entity.js';

@@ -12,7 +12,7 @@ import { PaymentView } from './dto/payment.view.js';
 
 export const DocumentPayments = (): MethodDecorator =>
   applyDecorators(
-    DocumentOrders() as MethodDecorator,
+    DocumentOrders(),
     ApiOperation({ summary: 'Pay an order' }),
     keyHeader(true),
     ApiCreatedResponse({ type: PaymentView, headers: REPLAYED }),

@@ -21,7 +21,7 @@ const logFile = (home: string): string => join(home, 'payments.log');
 export async function runningServer(home: string): Promise<ServerMark | undefined> {
   const server = findServer(home);
   if (!server || (await answers(server))) return server;
-  await stopServer(home);
+  await endAtOnce(server);
   return undefined;
 }
 
@@ -45,9 +45,12 @@ export async function stopServer(home: string): Promise<void> {
   const server = findServer(home);
   if (!server) return;
   process.kill(server.pid, 'SIGTERM');
-  if (await hasEnded(server.pid, STOP_TIMEOUT_MS)) return;
-  process.kill(server.pid, 'SIGKILL');
-  await hasEnded(server.pid, STOP_TIMEOUT_MS);
+  if (!(await hasEnded(server.pid, STOP_TIMEOUT_MS))) await endAtOnce(server);
+}
+
+async function endAtOnce({ pid }: ServerMark): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  await hasEnded(pid, STOP_TIMEOUT_MS);
 }
 
 async function answers({ url }: ServerMark): Promise<boolean> {
