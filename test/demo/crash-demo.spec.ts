@@ -1,5 +1,5 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { buildOrders } from '../support/orders-process.js';
 
@@ -13,14 +13,20 @@ interface Shown {
   readonly text: string;
 }
 
+const running = new Set<ChildProcess>();
+/** It ends what it has started when it is told to end. */
+afterEach(() => running.forEach((child) => child.kill('SIGTERM')));
+
 async function demo(...args: readonly string[]): Promise<Shown> {
   const child = spawn(process.execPath, [...ARGS, 'test/demo/crash/crash-demo.ts', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
   let text = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
   const [end] = (await once(child, 'close')) as [number | null];
+  running.delete(child);
   return { text, end, lines: text.split('\n') };
 }
 
@@ -28,7 +34,7 @@ async function demo(...args: readonly string[]): Promise<Shown> {
 const figures = ({ lines }: Shown): (string[] | undefined)[] =>
   lines.map((line) => /(\d+) +(\d+) +(\d+)$/.exec(line)?.slice(1)).filter(Boolean);
 
-beforeAll(() => buildOrders(), 120_000);
+beforeAll(() => buildOrders(), 240_000);
 
 describe('npm run demo:crash', () => {
   it.each([
@@ -37,13 +43,14 @@ describe('npm run demo:crash', () => {
   ])(
     'kills an app at points of an order and its payment, and finds each of them once after the retry: %s',
     async (_where, setting) => {
-      const shown = await demo(...setting, '--sample', '4', '--offset', OFFSET);
+      const shown = await demo(...setting, '--sample', '3', '--offset', OFFSET);
       console.log(shown.text);
-      expect(figures(shown)).toEqual(Array.from({ length: 4 }, () => ['1', '1', '1']));
-      expect(shown.text).toContain('4 kills: 1 order, 1 charge and 1 stock move, each time.');
+      expect(figures(shown)).toEqual(Array.from({ length: 5 }, () => ['1', '1', '1']));
+      expect(shown.text).toContain('5 customers: 1 order, 1 charge and 1 stock move, each time.');
+      expect(shown.text.match(/order cancelled.*payment 409, 1 refund/g)).toHaveLength(2);
       expect(shown.end).toBe(0);
     },
-    120_000,
+    240_000,
   );
 
   it('fails, and shows what there is twice, when the retry comes with new keys', async () => {
@@ -54,7 +61,7 @@ describe('npm run demo:crash', () => {
     expect(figures(shown)).toEqual([['2', expect.any(String), '2']]);
     expect(shown.text).toContain('NOT AS PROMISED: orders: 2');
     expect(shown.end).toBe(1);
-  }, 60_000);
+  }, 120_000);
 
   it('refuses a point that does not exist', async () => {
     const shown = await demo('--point', 'OrdersService.plaice:before');

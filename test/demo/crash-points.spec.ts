@@ -69,14 +69,14 @@ describe('a wait that has no point', () => {
       STOCK,
       '@CrashPoints()\n',
       '',
-      'await this.stock.takeFor(order.id, order.items)',
+      'await this.stock.takeFor(order.id, dto.items)',
     ],
     [
       'a method that merely returns a promise',
       STOCK,
       'async takeFor(',
       'takeFor(',
-      'await this.stock.takeFor(order.id, order.items)',
+      'await this.stock.takeFor(order.id, dto.items)',
     ],
     [
       'a second wait in a method',
@@ -133,7 +133,7 @@ describe('a wait that has no point', () => {
 });
 
 describe('CRASH_AT', () => {
-  beforeAll(() => buildOrders(), 120_000);
+  beforeAll(() => buildOrders(), 240_000);
 
   const said = async (value: string): Promise<{ lines: string[]; end: number | string }> => {
     // A database that nobody answers for: what is asked here starts nothing.

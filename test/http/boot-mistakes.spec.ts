@@ -232,7 +232,7 @@ describe('an app does not boot with options that are not what they should be:', 
     [
       '`transactional`',
       () => withRoute({ transactional: true }),
-      /`transactional` needs a storage that can commit the record .* `memory` cannot .* Remove it/,
+      /`transactional` needs a storage that can commit the record .* `memory` cannot .* remove `transactional`/,
     ],
     [
       '`transactional` with an isolation',

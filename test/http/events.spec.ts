@@ -126,8 +126,8 @@ describe.each(platforms)('the log on %s', (platform) => {
     const id = service.recordId({ operation: 'POST /orders', scope: 'secret-user', key: 'secret-key' });
     const named = id.slice(id.lastIndexOf('|') + 1).slice(0, 12);
     const text = lines.join('\n');
-    expect(text).toContain(`takes its place. [POST /orders, record ${named}, attempt 2]`);
-    expect(text).toContain(`was not stored. [POST /orders, record ${named}, attempt 1]`);
+    expect(text).toContain(`takes its place. [POST /orders, record ${named}, attempt 2, correlation `);
+    expect(text).toContain(`was not stored. [POST /orders, record ${named}, attempt 1, correlation `);
     expect(text).toContain('The handler ran without protection.');
     expect(text).toContain('could not be stored in time');
     expect(text).not.toContain('secret');

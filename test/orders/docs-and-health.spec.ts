@@ -29,7 +29,10 @@ describe.each(['express', 'fastify'] as const)('on %s', (platform) => {
     const paths = operations();
     const keyOf = (path: string, method: string) =>
       paths[path]?.[method]?.parameters.find(({ name }) => name === 'Idempotency-Key');
-    expect(keyOf('/orders', 'post')).toMatchObject({ in: 'header', required: true });
+    for (const path of ['/orders', '/orders/{id}/payments']) {
+      expect(keyOf(path, 'post')).toMatchObject({ in: 'header', required: true });
+    }
+    expect(keyOf('/checkout', 'post')).toBeUndefined();
     for (const method of ['put', 'patch', 'delete']) {
       expect(keyOf('/orders/{id}', method)).toMatchObject({ in: 'header', required: false });
     }
@@ -51,6 +54,7 @@ describe.each(['express', 'fastify'] as const)('on %s', (platform) => {
     const paths = operations();
     for (const response of [
       paths['/orders']?.['post']?.responses['201'],
+      paths['/orders/{id}/payments']?.['post']?.responses['201'],
       paths['/orders/{id}']?.['put']?.responses['200'],
       paths['/orders/{id}']?.['patch']?.responses['200'],
       paths['/orders/{id}']?.['delete']?.responses['204'],

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { startOrdersApp, type OrdersApp } from '../support/orders-app.js';
-import { OrdersClient } from '../support/orders-client.js';
+import { OrdersClient, type Answer } from '../support/orders-client.js';
 import { startPayments, type PaymentsService } from '../support/payments-service.js';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.js';
 
@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 
 const newCustomer = () => new OrdersClient(orders.url);
-const effectsOf = async (client: OrdersClient, id: string) =>
+const effectsOf = async (client: OrdersClient, { id }: Answer['body']) =>
   (await client.get(`/orders/${id}/effects`)).body;
 const inDatabase = (sql: string, values: unknown[]): Promise<unknown> =>
   orders.app.get(DataSource).query(sql, values);
@@ -30,10 +30,10 @@ const inDatabase = (sql: string, values: unknown[]): Promise<unknown> =>
 describe('the effects of an order', () => {
   it('are one order, one run, and one move of stock per article', async () => {
     const ada = newCustomer();
-    const { id } = await ada.order([line('A', 2), line('B', 1), line('A', 3)]);
-    expect(await effectsOf(ada, id)).toEqual({ orders: 1, charges: 0, emails: 0, stockMoves: 2, runs: 1 });
+    const order = await ada.order([line('A', 2), line('B', 1), line('A', 3)]);
+    expect(await effectsOf(ada, order)).toEqual({ orders: 1, charges: 0, emails: 0, stockMoves: 2, runs: 1 });
     expect(
-      await inDatabase('select sku, quantity from stock_moves where order_id = $1 order by sku', [id]),
+      await inDatabase('select sku, quantity from stock_moves where order_id = $1 order by sku', [order.id]),
     ).toEqual([
       { sku: 'A', quantity: -5 },
       { sku: 'B', quantity: -1 },
@@ -45,19 +45,20 @@ describe('the effects of an order', () => {
     const asking = { key: randomUUID(), body: { items: [line('A', 1)] } };
     await Promise.all(Array.from({ length: 5 }, () => ada.post('/orders', asking)));
     const { body } = await ada.post('/orders', asking);
-    expect(await effectsOf(ada, body.id)).toMatchObject({ orders: 1, stockMoves: 1, runs: 1 });
+    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, stockMoves: 1, runs: 1 });
   });
 
   it('show a run that was rolled back: the order is gone with what failed after it', async () => {
     const ada = newCustomer();
     const asking = { key: randomUUID(), body: { items: [line('A', 1)] } };
+    orders.app.useLogger(false); // a long tale of a missing table
     await inDatabase('alter table stock_moves rename to moved', []);
     expect((await ada.post('/orders', asking)).status).toBe(500);
     await inDatabase('alter table moved rename to stock_moves', []);
     expect((await ada.get('/orders')).body).toEqual([]);
     const { status, body } = await ada.post('/orders', asking);
     expect(status).toBe(201);
-    expect(await effectsOf(ada, body.id)).toMatchObject({ orders: 1, stockMoves: 1, runs: 2 });
+    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, stockMoves: 1, runs: 2 });
   });
 
   it('are complete though a crash has parted the order from its stock: the retry makes up for it', async () => {
@@ -67,7 +68,7 @@ describe('the effects of an order', () => {
     await inDatabase('delete from stock_moves where order_id = $1', [body.id]);
     await inDatabase('delete from idempotency_records', []);
     expect((await ada.post('/orders', asking)).body).toEqual(body);
-    expect(await effectsOf(ada, body.id)).toMatchObject({ orders: 1, stockMoves: 1, runs: 2 });
+    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, stockMoves: 1, runs: 2 });
   });
 
   it('of an order that was made by PUT are its own', async () => {
@@ -75,7 +76,7 @@ describe('the effects of an order', () => {
     await ada.order();
     const id = randomUUID();
     await ada.put(`/orders/${id}`, { body: { items: [line('A', 1)] } });
-    expect(await effectsOf(ada, id)).toMatchObject({ orders: 1, charges: 0, runs: 0 });
+    expect(await effectsOf(ada, { id })).toMatchObject({ orders: 1, charges: 0, runs: 0 });
   });
 
   it('are for the owner alone', async () => {

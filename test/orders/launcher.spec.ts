@@ -18,7 +18,9 @@ let dataDir: string;
 const home = (...path: string[]) => join(dataDir, 'postgres', ...path);
 const pidFile = () => home('cluster', 'postmaster.pid');
 const serverPid = () => Number(readFileSync(pidFile(), 'utf8').split('\n')[0]);
-const start = (env: Record<string, string> = {}) => spawnOrders({ DATA_DIR: dataDir, ...env });
+/** Without the payment service, which payments-launcher.spec.ts is about. */
+const start = (env: Record<string, string> = {}) =>
+  spawnOrders({ DATA_DIR: dataDir, PAYMENTS_URL: 'http://127.0.0.1:1', ...env });
 
 async function stop(app: OrdersProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<string> {
   app.kill(signal);
@@ -219,7 +221,7 @@ describe('an app', () => {
     const npm = spawnOrders({ DATA_DIR: dataDir }, ['npm', 'start']);
     await npm.ready();
     const server = serverPid();
-    expect(await stop(npm)).toContain('PostgreSQL stopped');
+    expect(await stop(npm)).toMatch(/PostgreSQL stopped[^]*Payments stopped/);
     expect(isAlive(server)).toBe(false);
   }, 60_000);
 

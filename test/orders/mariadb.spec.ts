@@ -44,7 +44,7 @@ describe('the sample on MariaDB', () => {
       replayed: false,
       body: { userId: ada.user, status: 'pending', items: ITEMS, total: 3998, version: 1 },
     });
-    expect(Math.abs(Date.parse(first.body.createdAt) - Date.now())).toBeLessThan(60_000);
+    expect(Math.abs(Date.parse(first.body.createdAt as string) - Date.now())).toBeLessThan(60_000);
     expect(await ada.at(apps[1]!.url).post('/orders', { key, body })).toMatchObject({
       status: 201,
       replayed: true,

@@ -41,6 +41,39 @@ async function stop(app: OrdersProcess): Promise<string> {
 const pay = (client: OrdersClient, order: Answer['body'], key: string) =>
   client.post(`/orders/${order.id}/payments`, { key, body: { amount: order.total, card: 'visa' } });
 
+describe('an app that is killed with -9 over a payment', () => {
+  it.each([
+    ['before it could note the charge', 'PaymentGateway.charge:after'],
+    ['before it could mark the order as paid', 'PaymentsService.markPaid:before'],
+  ])(
+    '%s, and whose order is cancelled then: the retry gives the money back',
+    async (_when, point) => {
+      const first = start({ CRASH_AT: point, LEASE: '2s' });
+      const ada = new OrdersClient(await first.ready());
+      const order = await ada.order();
+      const key = randomUUID();
+      await expect(pay(ada, order, key)).rejects.toThrow('fetch failed');
+      expect(await first.ended).toBe('SIGKILL');
+
+      const again = ada.at(await start({ LEASE: '2s' }).ready());
+      const effects = async () => (await again.get(`/orders/${order.id}/effects`)).body;
+      expect((await effects()).charges).toBe(1);
+      const path = `/orders/${order.id}`;
+      expect((await again.patch(path, { ifMatch: '"1"', body: { status: 'cancelled' } })).status).toBe(200);
+
+      const answer = await eventually(async () => {
+        const { status, body } = await pay(again, order, key);
+        expect(['key-in-progress', 'lock-held']).not.toContain(body.code); // until the lease is over
+        return { status, code: body.code };
+      }, 10_000);
+      expect(answer).toEqual({ status: 409, code: 'order-closed' });
+      expect((await effects()).charges).toBe(0);
+      expect((await pay(again, order, key)).replayed).toBe(true);
+    },
+    60_000,
+  );
+});
+
 describe('the payment service of npm start', () => {
   it('is shared by apps that start at the same moment, and the last one stops it', async () => {
     const apps = [start({ PLATFORM: 'express' }), start({ PLATFORM: 'fastify' })] as const;

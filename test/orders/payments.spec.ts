@@ -37,7 +37,7 @@ const pay = (asking: { key?: string; amount?: unknown; card?: unknown } = {}, cl
   return client.post(`/orders/${order.id}/payments`, { key, body: { amount, card } });
 };
 const effects = async () => (await ada.get(`/orders/${order.id}/effects`)).body;
-const chargesOfAll = () => payments.charges(order.id);
+const chargesOfAll = () => payments.charges(order.id as string);
 /** Until the payment service has the request: the order has been looked at by then. */
 const charging = () => eventually(async () => expect(await payments.running()).toBe(1));
 const statusOfOrder = async () => (await ada.get(`/orders/${order.id}`)).body.status;

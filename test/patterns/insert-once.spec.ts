@@ -195,7 +195,9 @@ describe.each(databases)('insertOnce on $name', ({ database, open }) => {
 
   it('says what is in the way when the entity does not know of it', async () => {
     await parcels.clear();
-    await dataSource.query(`create unique index parcels_city on parcels (${database === 'MariaDB' ? '`toCity`' : '"toCity"'})`);
+    await dataSource.query(
+      `create unique index parcels_city on parcels (${database === 'MariaDB' ? '`toCity`' : '"toCity"'})`,
+    );
     await insertOnce(parcels, parcel());
 
     await expect(insertOnce(parcels, parcel())).rejects.toMatchObject({

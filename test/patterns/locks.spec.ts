@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IdempotencyException, memoryStorage, type IdempotencyService } from 'nestjs-idempotent';
 import { faultyStorage, Gate } from 'nestjs-idempotent/testing';
+import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
 import type { DataSource } from 'typeorm';
 import { codeOf, startService } from '../http/support/services.js';
 import { useMariaDb } from '../support/mariadb-fixture.js';
@@ -55,7 +56,9 @@ const shared: readonly Shared[] = [
 ];
 
 /** Two apps over one storage. */
-async function twoApps(address: StorageAddress | undefined): Promise<[IdempotencyService, IdempotencyService]> {
+async function twoApps(
+  address: StorageAddress | undefined,
+): Promise<[IdempotencyService, IdempotencyService]> {
   inMemory = memoryStorage();
   const start = async () =>
     startService({ namespace: 'shop', storage: address === undefined ? inMemory : await storageOf(address) });
@@ -87,100 +90,97 @@ const memory = {
   },
 };
 
-describe.each([memory, ...shared])(
-  'withLock on $name',
-  ({ open, left }) => {
-    it('lets one of 50 work at a time, from two apps; without it they overwrite one another', async () => {
-      const apps = await twoApps(await open());
-      const [alone, locked] = [counter(), counter()];
-      const fifty = Array.from({ length: 50 }, (_, at) => apps[at % 2] as IdempotencyService);
+describe.each([memory, ...shared])('withLock on $name', ({ open, left }) => {
+  it('lets one of 50 work at a time, from two apps; without it they overwrite one another', async () => {
+    const apps = await twoApps(await open());
+    const [alone, locked] = [counter(), counter()];
+    const fifty = Array.from({ length: 50 }, (_, at) => apps[at % 2] as IdempotencyService);
 
-      await Promise.all(fifty.map(() => alone.add()));
-      await Promise.all(fifty.map((app) => app.withLock('counter', { wait: '25s' }, () => locked.add())));
+    await Promise.all(fifty.map(() => alone.add()));
+    await Promise.all(fifty.map((app) => app.withLock('counter', { wait: '25s' }, () => locked.add())));
 
-      expect(alone.value).toBeLessThan(50);
-      expect(locked.value).toBe(50);
-      expect(await left(apps[0])).toBe(0);
-    });
+    expect(alone.value).toBeLessThan(50);
+    expect(locked.value).toBe(50);
+    expect(await left(apps[0])).toBe(0);
+  });
 
-    it('refuses whoever comes meanwhile, here and elsewhere, with lock-held; other names are free', async () => {
-      const [app, other] = await twoApps(await open());
-      const gate = new Gate();
-      const held = app.withLock('user:1', {}, () => gate.pass());
-      await gate.reached();
+  it('refuses whoever comes meanwhile, here and elsewhere, with lock-held; other names are free', async () => {
+    const [app, other] = await twoApps(await open());
+    const gate = new Gate();
+    const held = app.withLock('user:1', {}, () => gate.pass());
+    await gate.reached();
 
-      expect(await codeOf(app.withLock('user:1', {}, () => 'never'))).toBe('lock-held');
-      expect(await codeOf(other.withLock('user:1', {}, () => 'never'))).toBe('lock-held');
-      expect(await other.withLock('user:2', {}, () => 'free')).toBe('free');
-      gate.open();
-      await held;
-      expect(await other.withLock('user:1', {}, () => 'free')).toBe('free');
-    });
+    expect(await codeOf(app.withLock('user:1', {}, () => 'never'))).toBe('lock-held');
+    expect(await codeOf(other.withLock('user:1', {}, () => 'never'))).toBe('lock-held');
+    expect(await other.withLock('user:2', {}, () => 'free')).toBe('free');
+    gate.open();
+    await held;
+    expect(await other.withLock('user:1', {}, () => 'free')).toBe('free');
+  });
 
-    it('gives it to exactly one of those who wait, and refuses them when their time is up', async () => {
-      const [app, other] = await twoApps(await open());
-      const first = new Gate();
-      const held = app.withLock('user:1', {}, () => first.pass());
-      await first.reached();
-      let working = 0;
-      const second = new Gate();
-      const waiters = [app, app, other, other].map((service) =>
-        service.withLock('user:1', { wait: '400ms' }, async () => {
-          working += 1;
-          await second.pass();
-          return 'worked';
-        }),
-      );
-      const ended = Promise.all(waiters.map(async (waiter) => codeOf(waiter)));
-      first.open();
-      await held;
+  it('gives it to exactly one of those who wait, and refuses them when their time is up', async () => {
+    const [app, other] = await twoApps(await open());
+    const first = new Gate();
+    const held = app.withLock('user:1', {}, () => first.pass());
+    await first.reached();
+    let working = 0;
+    const second = new Gate();
+    const waiters = [app, app, other, other].map((service) =>
+      service.withLock('user:1', { wait: '400ms' }, async () => {
+        working += 1;
+        await second.pass();
+        return 'worked';
+      }),
+    );
+    const ended = Promise.all(waiters.map(async (waiter) => codeOf(waiter)));
+    first.open();
+    await held;
 
-      await second.reached();
-      expect(working).toBe(1);
-      await sleep(450); // longer than the others wait
-      second.open();
-      expect((await ended).sort()).toEqual(['lock-held', 'lock-held', 'lock-held', 'none']);
-      expect(working).toBe(1);
-    });
+    await second.reached();
+    expect(working).toBe(1);
+    await sleep(450); // longer than the others wait
+    second.open();
+    expect((await ended).sort()).toEqual(['lock-held', 'lock-held', 'lock-held', 'none']);
+    expect(working).toBe(1);
+  });
 
-    it('is freed when the work throws, which is thrown as it is', async () => {
-      const [app, other] = await twoApps(await open());
-      const failure = new Error('the service is away');
+  it('is freed when the work throws, which is thrown as it is', async () => {
+    const [app, other] = await twoApps(await open());
+    const failure = new Error('the service is away');
 
-      await expect(app.withLock('user:1', {}, () => Promise.reject(failure))).rejects.toBe(failure);
-      await expect(
-        app.withLock('user:1', {}, () => {
-          throw failure;
-        }),
-      ).rejects.toBe(failure);
-      expect(await other.withLock('user:1', {}, () => 'free')).toBe('free');
-    });
+    await expect(app.withLock('user:1', {}, () => Promise.reject(failure))).rejects.toBe(failure);
+    await expect(
+      app.withLock('user:1', {}, () => {
+        throw failure;
+      }),
+    ).rejects.toBe(failure);
+    expect(await other.withLock('user:1', {}, () => 'free')).toBe('free');
+  });
 
-    it('is no record: it does not meet one of the same words, and nobody who looks over records sees it', async () => {
-      const [app] = await twoApps(await open());
-      const gate = new Gate();
-      const held = app.withLock('lock', {}, () => gate.pass());
-      await gate.reached();
+  it('is no record: it does not meet one of the same words, and nobody who looks over records sees it', async () => {
+    const [app] = await twoApps(await open());
+    const gate = new Gate();
+    const held = app.withLock('lock', {}, () => gate.pass());
+    await gate.reached();
 
-      const operation = { operation: 'lock', key: 'lock' };
-      expect((await app.run(operation, () => 'ran')).value).toBe('ran');
-      expect((await app.run({ ...operation, scope: 'lock' }, () => 'ran')).value).toBe('ran');
-      const seen: string[] = [];
-      for await (const { id } of app.find()) seen.push(id);
-      expect(seen.sort()).toEqual(
-        [app.recordId(operation), app.recordId({ ...operation, scope: 'lock' })].sort(),
-      );
-      gate.open();
-      await held;
-    });
+    const operation = { operation: 'lock', key: 'lock' };
+    expect((await app.run(operation, () => 'ran')).value).toBe('ran');
+    expect((await app.run({ ...operation, scope: 'lock' }, () => 'ran')).value).toBe('ran');
+    const seen: string[] = [];
+    for await (const { id } of app.find()) seen.push(id);
+    expect(seen.sort()).toEqual(
+      [app.recordId(operation), app.recordId({ ...operation, scope: 'lock' })].sort(),
+    );
+    gate.open();
+    await held;
+  });
 
-    it('leaves nothing behind after a hundred', async () => {
-      const [app] = await twoApps(await open());
-      for (let at = 0; at < 100; at += 1) await app.withLock(`user:${at}`, {}, () => {});
-      expect(await left(app)).toBe(0);
-    });
-  },
-);
+  it('leaves nothing behind after a hundred', async () => {
+    const [app] = await twoApps(await open());
+    for (let at = 0; at < 100; at += 1) await app.withLock(`user:${at}`, {}, () => {});
+    expect(await left(app)).toBe(0);
+  });
+});
 
 describe('a process that holds locks on Redis, PostgreSQL and MariaDB', () => {
   const namespace = `shop-${randomUUID()}`;
@@ -234,7 +234,10 @@ describe('a process that holds locks on Redis, PostgreSQL and MariaDB', () => {
 
 describe('the storage of a lock', () => {
   it('holds only a hash of its name', async () => {
-    const app = await startService({ namespace: 'shop', storage: await storageOf({ kind: 'redis', url: redis.server.url }) });
+    const app = await startService({
+      namespace: 'shop',
+      storage: await storageOf({ kind: 'redis', url: redis.server.url }),
+    });
     const keys = await app.withLock('user:ada@example.com', {}, () => redis.admin.keys('shop%lock*'));
     expect(keys).toEqual([expect.stringMatching(/^shop%lock\|[\w-]{43}$/)]);
   });
@@ -249,5 +252,23 @@ describe('the storage of a lock', () => {
     expect(refused).toMatchObject({ code: 'storage-unavailable', headers: { 'Retry-After': '1' } });
     storage.heal();
     expect(await app.withLock('user:1', {}, () => 'done')).toBe('done');
+  });
+
+  it('is asked over connections of its own: also with the last one of the pool in a transaction', async () => {
+    const pool = { extra: { max: 1, connectionTimeoutMillis: 1000 } };
+    const source = await postgres.migrated(pool);
+    const app = await startService({
+      namespace: 'shop',
+      storage: typeOrmStorage({ dataSource: source, purgeEvery: false }),
+    });
+
+    const work = source.transaction(async (manager) => {
+      const [row] = await app.withLock('user:1', {}, () =>
+        manager.query<{ one: number }[]>('select 1 as one'),
+      );
+      return row?.one;
+    });
+
+    expect(await work).toBe(1);
   });
 });

@@ -41,7 +41,10 @@ describe.each(databases.filter(({ database }) => database !== 'SQLite'))(
     it('answers a command that it has by its first entry', async () => {
       const given = command({ scope: 'ada', content: { note: 'a\u0000b 👍', lines: [1, null] } });
       const first = await appendOperation(log, given);
-      const again = await appendOperation(log, { ...given, content: { lines: [1, null], note: 'a\u0000b 👍' } });
+      const again = await appendOperation(log, {
+        ...given,
+        content: { lines: [1, null], note: 'a\u0000b 👍' },
+      });
 
       expect(first.appended).toBe(true);
       expect(first.entry).toMatchObject(given);
@@ -55,7 +58,9 @@ describe.each(databases.filter(({ database }) => database !== 'SQLite'))(
       await appendOperation(log, given);
 
       for (const other of [{ content: { order: 'o-1', amount: 1 } }, { command: 'refund-order' }]) {
-        const refused: unknown = await appendOperation(log, { ...given, ...other }).catch((error: unknown) => error);
+        const refused: unknown = await appendOperation(log, { ...given, ...other }).catch(
+          (error: unknown) => error,
+        );
         expect(refused).toBeInstanceOf(CommandReusedError);
         expect(refused).toMatchObject({ code: 'command-reused', statusCode: 422 });
       }
@@ -93,7 +98,9 @@ describe.each(databases.filter(({ database }) => database !== 'SQLite'))(
       await expect(log.update({ sequence }, { command: 'nothing' })).rejects.toThrow(
         /operation_log is append-only: update is refused/,
       );
-      await expect(log.delete({ sequence })).rejects.toThrow(/operation_log is append-only: delete is refused/);
+      await expect(log.delete({ sequence })).rejects.toThrow(
+        /operation_log is append-only: delete is refused/,
+      );
       if (isPostgres) {
         await expect(dataSource.query('truncate operation_log')).rejects.toThrow(/truncate is refused/);
       }
@@ -112,9 +119,9 @@ describe.each(databases.filter(({ database }) => database !== 'SQLite'))(
       await mine.delete({ sequence: entry.sequence });
       await runner.commitTransaction();
       await runner.query(isPostgres ? 'select 1' : 'set @`idempotency.delete_from` = null');
-      await expect(mine.delete({ commandId: (await appendOperation(mine, command())).entry.commandId })).rejects.toThrow(
-        /delete is refused/,
-      );
+      await expect(
+        mine.delete({ commandId: (await appendOperation(mine, command())).entry.commandId }),
+      ).rejects.toThrow(/delete is refused/);
       await runner.release();
 
       expect(await log.findOneBy({ sequence: entry.sequence })).toBeNull();

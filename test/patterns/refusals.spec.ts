@@ -12,6 +12,7 @@ import {
 import { Gate } from 'nestjs-idempotent/testing';
 import { of, throwError } from 'rxjs';
 import { PROBLEMS } from '../../libs/idempotency/src/http/problem-details.js';
+import { CREATE, message, startConsumer } from '../transports/support/tcp-consumer.js';
 import { platforms, start } from '../http/support/apps.js';
 import { expectProblem, expectReplayOf, retryAfter, send } from '../http/support/requests.js';
 
@@ -88,6 +89,21 @@ describe.each(platforms)('a refusal of the work on %s', (platform) => {
     const app = await start(platform, { controllers: [Refusing], options: { interceptor: 'decorated' } });
     const refused = await send(app, '/plain/version-conflict');
     expect([refused.status, refused.json.message]).toEqual([412, refusalOf('version-conflict').message]);
+  });
+});
+
+describe('a refusal of the work that a message asked for', () => {
+  it('reaches the client with its code, and again without a run', async () => {
+    let ran = 0;
+    const app = await startConsumer(() => {
+      ran += 1;
+      throw refusalOf('version-conflict');
+    });
+
+    const refused = { error: expect.objectContaining({ code: 'version-conflict', status: 412 }) };
+    expect(await app.send(CREATE, message)).toEqual(refused);
+    expect(await app.send(CREATE, message)).toEqual(refused);
+    expect(ran).toBe(1);
   });
 });
 

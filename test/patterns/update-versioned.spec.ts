@@ -18,7 +18,13 @@ describe.each(databases)('updateVersioned on $name', ({ database, open }) => {
   });
 
   const newParcel = async () => {
-    const fresh = { userId: 'ada', requestKey: randomUUID(), grams: 250, contents: ['a'], to: { city: 'Bern' } };
+    const fresh = {
+      userId: 'ada',
+      requestKey: randomUUID(),
+      grams: 250,
+      contents: ['a'],
+      to: { city: 'Bern' },
+    };
     return (await insertOnce(parcels, fresh)).entity;
   };
 
@@ -62,9 +68,13 @@ describe.each(databases)('updateVersioned on $name', ({ database, open }) => {
     );
 
     const won = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
-    const lost = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as VersionConflictError] : []));
+    const lost = ends.flatMap((end) =>
+      end.status === 'rejected' ? [end.reason as VersionConflictError] : [],
+    );
     expect(won).toHaveLength(1);
-    expect(lost.every(({ code, presentVersion }) => code === 'version-conflict' && presentVersion === 2)).toBe(true);
+    expect(
+      lost.every(({ code, presentVersion }) => code === 'version-conflict' && presentVersion === 2),
+    ).toBe(true);
     expect(won[0]).toEqual(await parcels.findOneBy({ id }));
   });
 
@@ -90,7 +100,10 @@ describe.each(databases)('updateVersioned on $name', ({ database, open }) => {
   });
 
   it.each<[string, () => Promise<unknown>]>([
-    ['could be met by more than one Parcel', () => updateVersioned(parcels, { userId: 'ada' }, 1, { grams: 1 })],
+    [
+      'could be met by more than one Parcel',
+      () => updateVersioned(parcels, { userId: 'ada' }, 1, { grams: 1 }),
+    ],
     ['could be met by more than one Parcel', () => updateVersioned(parcels, {}, 1, { grams: 1 })],
     [
       'could be met by more than one Parcel',
@@ -98,7 +111,7 @@ describe.each(databases)('updateVersioned on $name', ({ database, open }) => {
     ],
     [
       '`userId` of the criteria is undefined',
-      () => updateVersioned(parcels, { id: randomUUID(), userId: undefined as never }, 1, { grams: 1 }),
+      () => updateVersioned(parcels, { id: randomUUID(), userId: undefined }, 1, { grams: 1 }),
     ],
     [
       '`version` is raised by every change',
@@ -122,7 +135,9 @@ describe.each(databases)('updateVersioned on $name', ({ database, open }) => {
     const rolledBack = dataSource.transaction(async (manager) => {
       const mine = manager.getRepository(Parcel);
       expect(await updateVersioned(mine, { id }, 1, { state: 'sent' })).toMatchObject({ version: 2 });
-      await expect(updateVersioned(mine, { id }, 1, { state: 'lost' })).rejects.toMatchObject({ presentVersion: 2 });
+      await expect(updateVersioned(mine, { id }, 1, { state: 'lost' })).rejects.toMatchObject({
+        presentVersion: 2,
+      });
       expect(await updateVersioned(mine, { id }, 2, { state: 'lost' })).toMatchObject({ version: 3 });
       throw new Error('not after all');
     });
@@ -133,21 +148,24 @@ describe.each(databases)('updateVersioned on $name', ({ database, open }) => {
   // SQLite has one connection, so there is nobody else.
   const others = database === 'SQLite' ? it.skip : it;
 
-  others('tells the present version in a transaction whose snapshot is older, or that it has to run again', async () => {
-    const { id } = await newParcel();
-    const runner = dataSource.createQueryRunner();
-    await runner.startTransaction('REPEATABLE READ');
-    const mine = runner.manager.getRepository(Parcel);
-    expect(await mine.findOneBy({ id })).toMatchObject({ version: 1 }); // here its snapshot begins
-    await updateVersioned(parcels, { id }, 1, { state: 'sent' });
+  others(
+    'tells the present version in a transaction whose snapshot is older, or that it has to run again',
+    async () => {
+      const { id } = await newParcel();
+      const runner = dataSource.createQueryRunner();
+      await runner.startTransaction('REPEATABLE READ');
+      const mine = runner.manager.getRepository(Parcel);
+      expect(await mine.findOneBy({ id })).toMatchObject({ version: 1 }); // here its snapshot begins
+      await updateVersioned(parcels, { id }, 1, { state: 'sent' });
 
-    const late = updateVersioned(mine, { id }, 1, { state: 'lost' });
-    await expect(late).rejects.toMatchObject(
-      database === 'PostgreSQL' ? { driverError: { code: '40001' } } : { presentVersion: 2 },
-    );
-    await runner.rollbackTransaction();
-    await runner.release();
-  });
+      const late = updateVersioned(mine, { id }, 1, { state: 'lost' });
+      await expect(late).rejects.toMatchObject(
+        database === 'PostgreSQL' ? { driverError: { code: '40001' } } : { presentVersion: 2 },
+      );
+      await runner.rollbackTransaction();
+      await runner.release();
+    },
+  );
 
   others('answers its own change, also when the next one comes at once', async () => {
     const { id } = await newParcel();

@@ -9,6 +9,9 @@ afterAll(() => payments.stop());
 /** One for an order of its own. */
 const charging = (more: object = {}) => ({ amount: 1999, card: 'visa', reference: randomUUID(), ...more });
 
+const idOfNewCharge = async (body = charging(), key = randomUUID()) =>
+  (await payments.charge(key, body)).body.id as string;
+
 describe('a charge', () => {
   it('is made once per key, and whoever asks again gets the same answer', async () => {
     const body = charging();
@@ -82,7 +85,7 @@ describe('a charge', () => {
 describe('a refund', () => {
   it('gives a charge back, once per key', async () => {
     const body = charging();
-    const { id } = (await payments.charge(randomUUID(), body)).body;
+    const id = await idOfNewCharge(body);
     const first = await payments.refund('back', id);
     expect(first).toMatchObject({ status: 201, body: { charge: id } });
     expect(await payments.refund('back', id)).toEqual(first);
@@ -90,7 +93,7 @@ describe('a refund', () => {
   });
 
   it('is made once also under two keys at the same moment: the second one is told so', async () => {
-    const { id } = (await payments.charge(randomUUID(), charging())).body;
+    const id = await idOfNewCharge();
     const answers = await Promise.all([payments.refund(randomUUID(), id), payments.refund(randomUUID(), id)]);
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
     expect(answers.find(({ status }) => status === 409)?.body.code).toBe('already-refunded');
@@ -101,13 +104,13 @@ describe('a refund', () => {
       status: 404,
       body: { code: 'charge-not-found' },
     });
-    const { id } = (await payments.charge(randomUUID(), charging())).body;
+    const id = await idOfNewCharge();
     expect((await payments.refund('early', id)).status).toBe(201);
   });
 
   it('does not share keys with charges', async () => {
     const key = randomUUID();
-    const { id } = (await payments.charge(key, charging())).body;
+    const id = await idOfNewCharge(charging(), key);
     expect(await payments.refund(key, id)).toMatchObject({ status: 422, body: { code: 'key-reused' } });
   });
 });

@@ -20,13 +20,13 @@ describe('a payment service that is killed with -9', () => {
     const declining = { amount: 1, card: 'declined', reference };
     const charged = await charge('a');
     const refused = await payments.charge('declined', declining);
-    const refunded = await payments.refund('refund', charged.body.id);
+    const refunded = await payments.refund('refund', charged.body.id as string);
     await payments.kill();
 
     await payments.start();
     expect(await charge('a')).toEqual(charged);
     expect(await payments.charge('declined', declining)).toEqual(refused);
-    expect(await payments.refund('refund', charged.body.id)).toEqual(refunded);
+    expect(await payments.refund('refund', charged.body.id as string)).toEqual(refunded);
     expect(await charges()).toEqual([{ ...charged.body, status: 'refunded' }]);
     expect((await payments.charge('declined', { ...declining, amount: 2 })).body.code).toBe('key-reused');
   }, 30_000);
@@ -85,6 +85,8 @@ describe('a ledger', () => {
     expect(await charges()).toEqual([first.body]);
     expect((await charge('second')).status).toBe(201);
     expect(await charges()).toHaveLength(2);
+    const lines = payments.ledger.read().trim().split('\n');
+    expect(() => lines.map((line) => JSON.parse(line.slice(9)) as unknown)).not.toThrow();
   }, 30_000);
 
   it('with blocks of zeros at its end, as after a crash of the machine, starts without them', async () => {

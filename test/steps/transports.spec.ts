@@ -1,8 +1,6 @@
 import { Body, ConflictException, Controller, Post, type Type } from '@nestjs/common';
 import { MessagePattern, Payload, RpcException } from '@nestjs/microservices';
-import { MessageBody, SubscribeMessage, WebSocketGateway, WsException } from '@nestjs/websockets';
 import { describe, expect, it } from '@jest/globals';
-import { GraphQLError } from 'graphql';
 import {
   bodyKey,
   Idempotent,
@@ -10,80 +8,19 @@ import {
   IdempotentOperation,
   memoryStorage,
   messageKey,
-  type IdempotencyStorage,
 } from 'nestjs-idempotent';
 import { FakeClock, Gate, MemoryStorage } from 'nestjs-idempotent/testing';
 import { start as startHttp } from '../http/support/apps.js';
 import { send } from '../http/support/requests.js';
 import { job, startService } from '../http/support/services.js';
-import { ask, drivers, startGraphql } from '../transports/support/graphql-app.js';
-import { consumer } from '../transports/support/one-consumer.js';
-import { actResolver } from '../transports/support/one-mutation.js';
 import { startTcp } from '../transports/support/tcp-app.js';
-import { adapters, startWs } from '../transports/support/ws-app.js';
+import { worlds, type Work } from './support/worlds.js';
 
-type Work = (op: IdempotentOperation) => unknown;
-
-/** A transport: how to ask for the one operation of an app, and its final refusal. */
-interface World {
-  readonly name: string;
-  /** @returns a function that asks: what it got, or `{ code }` of the refusal */
-  start(work: Work, storage: IdempotencyStorage): Promise<() => Promise<unknown>>;
-  refusal(): Error;
-}
-
-function gateway(work: Work): Type {
-  @WebSocketGateway()
-  class Orders {
-    @SubscribeMessage('create')
-    @Idempotent({ key: messageKey('id') })
-    create(@MessageBody() _data: unknown, @IdempotentOp() op: IdempotentOperation) {
-      return work(op);
-    }
-  }
-  return Orders;
-}
-
-const worlds: readonly World[] = [
-  {
-    name: 'TCP',
-    async start(work, storage) {
-      const app = await startTcp({ controllers: [consumer((_data, op) => work(op))], options: { storage } });
-      return async () => {
-        const answer = await app.send('orders.create', { id: 'm1' });
-        const { error } = answer as { error?: { code?: string } };
-        return error === undefined ? answer : { code: error.code };
-      };
-    },
-    refusal: () => new RpcException({ code: 'SOLD_OUT' }),
-  },
-  ...drivers.map((driver): World => ({
-    name: driver.name,
-    async start(work, storage) {
-      const providers = [actResolver((_name, op) => work(op))];
-      const app = await startGraphql(driver, { providers, options: { storage } });
-      return async () => {
-        const { data, errors } = await ask(app, 'mutation { act }', { key: 'k' });
-        return errors === undefined ? data?.['act'] : { code: errors[0]?.extensions?.['code'] };
-      };
-    },
-    refusal: () => new GraphQLError('sold out', { extensions: { code: 'SOLD_OUT' } }),
-  })),
-  ...adapters.map((kind): World => ({
-    name: kind.name,
-    async start(work, storage) {
-      const app = await startWs(kind, { providers: [gateway(work)], options: { storage } });
-      const peer = await kind.connect(app);
-      return async () => {
-        const answer = (await peer.ask('create', { id: 'm1' })) as { exception?: { code?: string } };
-        return answer.exception === undefined ? answer : { code: answer.exception.code };
-      };
-    },
-    refusal: () => new WsException({ code: 'SOLD_OUT' }),
-  })),
-];
-
-const threeSteps = async (op: IdempotentOperation, log: string[], at: (name: string) => unknown = () => {}) => {
+const threeSteps = async (
+  op: IdempotentOperation,
+  log: string[],
+  at: (name: string) => unknown = () => {},
+) => {
   for (const name of ['a', 'b', 'c']) {
     await op.step(name, () => void log.push(name), {
       undo: async () => {
@@ -100,7 +37,7 @@ const UNDONE = ['undo c', 'undo b', 'undo a'];
 describe.each(worlds)('Steps of a handler over $name', ({ start, refusal }) => {
   it('are not done again by the attempt after a throw', async () => {
     const log: string[] = [];
-    const request = await start(async (op) => {
+    const { ask: request } = await start(async (op) => {
       await threeSteps(op, log);
       if (op.attempt === 1) throw new Error('a bug');
       return 'done';
@@ -114,7 +51,7 @@ describe.each(worlds)('Steps of a handler over $name', ({ start, refusal }) => {
 
   it('are undone for a final refusal, which is what everybody gets', async () => {
     const log: string[] = [];
-    const request = await start(async (op) => {
+    const { ask: request } = await start(async (op) => {
       await threeSteps(op, log);
       throw refusal();
     }, memoryStorage());
@@ -126,7 +63,7 @@ describe.each(worlds)('Steps of a handler over $name', ({ start, refusal }) => {
   it('that cannot be undone now are `undo-failed`, and a retry goes on with that', async () => {
     const log: string[] = [];
     let away = true;
-    const request = await start(async (op) => {
+    const { ask: request } = await start(async (op) => {
       await threeSteps(op, log, (name) => {
         if (name === 'b' && away) throw new Error('away');
       });
@@ -148,10 +85,10 @@ describe.each(worlds)('Steps of a handler over $name', ({ start, refusal }) => {
       await threeSteps(op, log, (name) => (name === 'b' ? gate.pass() : undefined));
       throw refusal();
     }, storage);
-    const first = dead();
+    const first = dead.ask();
     await gate.reached();
     await clock.advance(30_000);
-    const request = await start(async (op) => {
+    const { ask: request } = await start(async (op) => {
       await threeSteps(op, log);
       return 'the rerun would succeed';
     }, storage);
@@ -165,7 +102,11 @@ describe.each(worlds)('Steps of a handler over $name', ({ start, refusal }) => {
 
 describe('Steps of an operation that a route and a consumer share', () => {
   const shared = (work: Work): Type => {
-    const options = { operation: 'create order', key: [bodyKey('id'), messageKey('id')], fingerprint: false } as const;
+    const options = {
+      operation: 'create order',
+      key: [bodyKey('id'), messageKey('id')],
+      fingerprint: false,
+    } as const;
     @Controller()
     class Orders {
       @Post('orders')
@@ -210,7 +151,9 @@ describe('Steps of an operation that a route and a consumer share', () => {
 
     if (first === 'route') {
       // An HttpException that no filter of RPC knows.
-      expect(await (await consume(well))()).toEqual({ error: { status: 'error', message: 'Internal server error' } });
+      expect(await (await consume(well))()).toEqual({
+        error: { status: 'error', message: 'Internal server error' },
+      });
     } else {
       const answer = await (await route(well))();
       expect([answer.status, answer.json]).toEqual([409, { status: 409, code: 'SOLD_OUT' }]);

@@ -158,7 +158,8 @@ describe.each(platforms)('`undo`, on %s', (platform) => {
     class Orders {
       @Post()
       @UseFilters(Reshaping)
-      @Idempotent()
+      // What an attempt has decided stays decided.
+      @Idempotent({ record: () => 'release' })
       async create(@IdempotentOp() op: IdempotentOperation) {
         await threeSteps(op, log);
         return op.step('approve', () => 'the rerun would succeed');
@@ -289,7 +290,12 @@ describe.each(platforms)('`undo`, on %s', (platform) => {
     const log: string[] = [];
     const lines: string[] = [];
     const handler: Handler = async (_body, op) => threeSteps(op, log);
-    const { app: survivor, service, id, wake } = await crashedRun(platform, {}, handler, async (op, gate) => {
+    const {
+      app: survivor,
+      service,
+      id,
+      wake,
+    } = await crashedRun(platform, {}, handler, async (op, gate) => {
       await threeSteps(op, log, (name) => (name === 'b' ? gate.pass() : undefined));
       throw new ConflictException('too late');
     });

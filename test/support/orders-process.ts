@@ -34,6 +34,7 @@ export interface OrdersProcess {
 }
 
 const running = new Set<OrdersProcess>();
+process.once('exit', () => running.forEach((app) => app.kill('SIGKILL')));
 
 /** The built sample in a process of its own; with `['npm', 'start']` npm stands in between. */
 export function spawnOrders(

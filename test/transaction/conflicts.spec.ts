@@ -23,7 +23,6 @@ function textsIn(value: unknown, seen = new Set<unknown>()): string {
 
 describe.each(platforms)('when PostgreSQL refuses on %s', (platform) => {
   const shop = useShop(postgres);
-  let runs = 0;
   beforeAll(async () => {
     await shop.outside.query(`create table accounts (name text primary key, amount int not null)`);
     await shop.outside.query(
@@ -31,7 +30,6 @@ describe.each(platforms)('when PostgreSQL refuses on %s', (platform) => {
     );
   });
   beforeEach(async () => {
-    runs = 0;
     await shop.outside.query('truncate accounts, deferred');
     await shop.outside.query(`insert into accounts values ('a', 100), ('b', 100)`);
   });
@@ -41,7 +39,6 @@ describe.each(platforms)('when PostgreSQL refuses on %s', (platform) => {
     const [warn, error] = [Logger.prototype.warn, Logger.prototype.error];
     Logger.prototype.warn = Logger.prototype.error = (...said: unknown[]) => void lines.push(said);
     const pay = transactional('pay', async (op) => {
-      runs += 1;
       await shop.effects.insert({ what: 'debit', attempt: op.attempt });
       await shop.dataSource.query('insert into deferred values ($1)', [SECRET]);
       if (op.attempt === 1) await shop.dataSource.query('insert into deferred values ($1)', [SECRET]);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { performance } from 'node:perf_hooks';
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { QueryRunner } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
 import { Gate } from '../../libs/idempotency/src/testing/gate.js';
 import { outsideTransaction, TransactionEndedError } from '../../libs/idempotency/src/typeorm/index.js';
@@ -38,7 +38,9 @@ describeBenches((bench: Bench) => {
         await transaction.begin();
         await notes.insert({ text: 'before' });
         const runner = dataSource.createQueryRunner();
-        const connection = (await runner.connect()) as { query(sql: string, done: (e: unknown) => void): void };
+        const connection = (await runner.connect()) as {
+          query(sql: string, done: (e: Error | null | undefined) => void): void;
+        };
         await ended.pass();
         const insert = `insert into notes (text) values ('late')`;
         const tries: (() => Promise<unknown>)[] = [
@@ -50,8 +52,9 @@ describeBenches((bench: Bench) => {
           () => runner.manager.insert('Note', { text: 'late' }),
           () => dataSource.transaction((manager) => manager.insert('Note', { text: 'late' })),
           () => runner.startTransaction(),
-          () => new Promise((resolve, reject) => connection.query(insert, (e) => (e ? reject(e as Error) : resolve(e)))),
-          () => (transaction.manager as unknown as DataSource['manager']).insert('Note', { text: 'late' }),
+          () =>
+            new Promise((resolve, reject) => connection.query(insert, (e) => (e ? reject(e) : resolve(e)))),
+          () => transaction.manager.insert('Note', { text: 'late' }),
         ];
         const results = await Promise.allSettled(tries.map((one) => one()));
         failures = results.map((one) => (one.status === 'rejected' ? (one.reason as unknown) : one));
@@ -180,6 +183,23 @@ describeBenches((bench: Bench) => {
     });
     await transaction.close();
     expect(await bench.committed()).toEqual(['second run']);
+  });
+
+  it('that is closed twice gives back one connection, not that of its successor', async () => {
+    const one = await bench.another({ poolSize: 1 });
+    const first = one.transactions.open();
+    await first.begin();
+    await first.close();
+    const second = one.transactions.open();
+    await second.begin();
+    await first.close();
+    let isThird = false;
+    const third = one.notes.insert({ text: 'third' }).then(() => (isThird = true));
+    await second.manager.insert('Note', { text: 'second' });
+    expect(isThird).toBe(false);
+    await second.close();
+    await third;
+    expect(await one.committed()).toEqual(['third']);
   });
 
   it('that is ended while it waits for a connection never begins', async () => {

@@ -104,16 +104,34 @@ describe.each(platforms)('what a transactional handler answers with on %s', (pla
       expect(await shop.committed()).toEqual(['debit 2']);
     });
 
-    it('and waits for to be out cannot be committed: it is told so, and so is the log', async () => {
-      const pipes = answering('pay', async (response, op) => {
-        await effect('debit', op);
-        await pipeline(Readable.from(['one ', 'two']), rawOf(response));
-      });
-      const app = await shop.open(platform, { controllers: [pipes] });
+    it.each(['one after another', 'and goes on'])(
+      'and waits for to be out commits first: %s',
+      async (how) => {
+        const waits = answering('pay', async (response, op) => {
+          await effect('debit', op);
+          await pipeline(Readable.from(['one ', 'two']), rawOf(response));
+          if (how === 'and goes on') await effect('credit', op);
+        });
+        const app = await shop.open(platform, { controllers: [waits] });
 
-      expectProblem(await send(app, '/pay', { key: 'k' }), 503, 'commit-failed');
-      await eventually(async () => expect(await app.record()).toBe('released'));
-      expect(await shop.committed()).toEqual([]);
+        const first = await send(app, '/pay', { key: 'k' });
+        expect(first).toMatchObject({ status: 201, text: 'one two' });
+        expect(await shop.committed()).toEqual(how === 'and goes on' ? ['debit 1', 'credit 1'] : ['debit 1']);
+        expectReplayOf(first, await send(app, '/pay', { key: 'k' }));
+      },
+    );
+
+    it('and returns as a promise of its end, which a reply of Fastify is, commits first', async () => {
+      const returns = answering('pay', async (response, op) => {
+        await effect('debit', op);
+        return response.status(201).send({ paid: true });
+      });
+      const app = await shop.open(platform, { controllers: [returns] });
+
+      const first = await send(app, '/pay', { key: 'k' });
+      expect(first).toMatchObject({ status: 201, json: { paid: true } });
+      expect(await shop.committed()).toEqual(['debit 1']);
+      expectReplayOf(first, await send(app, '/pay', { key: 'k' }));
     });
 
     it('and pipes without waiting is committed, then sent', async () => {
@@ -242,7 +260,8 @@ describe.each(platforms)('what a transactional handler answers with on %s', (pla
       body.set('file', new Blob(['hello']), 'a.txt');
       return body;
     };
-    const post = () => fetch(`${app.url}/files`, { method: 'POST', body: form(), headers: { 'Idempotency-Key': 'k' } });
+    const post = () =>
+      fetch(`${app.url}/files`, { method: 'POST', body: form(), headers: { 'Idempotency-Key': 'k' } });
 
     expect((await post()).status).toBe(201);
     expect(seen).toEqual([1]);
@@ -256,7 +275,9 @@ describe.each(platforms)('what a transactional handler answers with on %s', (pla
       localCache: { maxBytes: 100_000 },
     };
     const app = await shop.open(platform, {
-      controllers: [transactional('pay', async (op) => (await effect('debit', op), { attempt: op.attempt }), options)],
+      controllers: [
+        transactional('pay', async (op) => (await effect('debit', op), { attempt: op.attempt }), options),
+      ],
     });
     const first = await send(app, '/pay', { key: 'k' });
     await shop.outside.query('delete from idempotency_records');
@@ -276,13 +297,18 @@ describe.each(platforms)('what a transactional handler answers with on %s', (pla
     await gate.reached();
     gate.open();
     const answers = await Promise.all([first, second]);
-    expect(answers.map(({ headers }) => headers.get('idempotent-replayed')).toSorted()).toEqual([null, 'true']);
+    expect(answers.map(({ headers }) => headers.get('idempotent-replayed')).toSorted()).toEqual([
+      null,
+      'true',
+    ]);
     expect(await committedThen).toEqual(['debit 1']);
   });
 
   describe('is decided by `record`', () => {
     it('`release` of what it returned: its writes last, and a retry runs it again', async () => {
-      const pay = transactional('pay', async (op) => (await effect('debit', op), 'paid'), { record: () => 'release' });
+      const pay = transactional('pay', async (op) => (await effect('debit', op), 'paid'), {
+        record: () => 'release',
+      });
       const app = await shop.open(platform, { controllers: [pay] });
       expect((await send(app, '/pay', { key: 'k' })).status).toBe(201);
       expect(await app.record()).toBe('released');
@@ -320,6 +346,36 @@ describe.each(platforms)('what a transactional handler answers with on %s', (pla
     });
   });
 
+  it('is what `recover` finds after a crash, outside of a transaction; what it does not find is done in one', async () => {
+    const pay = (recovers: boolean) =>
+      transactional('pay', async (op) => (await effect('debit', op), { attempt: op.attempt }), {
+        recover: async (op) => {
+          await shop.effects.insert({ what: 'looked', attempt: op.attempt });
+          return recovers ? { found: true } : undefined;
+        },
+      });
+    for (const recovers of [true, false]) {
+      const app = await shop.open(platform, { controllers: [pay(recovers)] });
+      const held = transactional('pay', () => gate.pass());
+      const crashed = await shop.open(platform, { controllers: [held] });
+      gate = new Gate();
+      const lost = send(crashed, '/pay', { key: 'k' });
+      await gate.reached();
+      await shop.outside.query(
+        `update idempotency_records set owner = '${SOMEBODY}', lease_until = now() - interval '1 second'`,
+      );
+
+      const retry = await send(app, '/pay', { key: 'k' });
+      expect(retry.json).toEqual(recovers ? { found: true } : { attempt: 2 });
+      expectReplayOf(retry, await send(app, '/pay', { key: 'k' }));
+      expect(await shop.committed()).toEqual(recovers ? ['looked 2'] : ['looked 2', 'debit 2']);
+      gate.open();
+      expectProblem(await lost, 503, 'commit-failed');
+      for (const table of ['effects', 'idempotency_records'])
+        await shop.outside.query(`delete from ${table}`);
+    }
+  });
+
   it('may be made with `op.manager`, which is nothing before the handler and without the option', async () => {
     const early: unknown[] = [];
     @Injectable()
@@ -337,7 +393,10 @@ describe.each(platforms)('what a transactional handler answers with on %s', (pla
         // An EntityManager where `nestjs-idempotent/typeorm` is imported.
         const manager: EntityManager = op.manager;
         await manager.insert('Effect', { what: 'debit', attempt: op.attempt });
-        return { inside: await manager.count('Effect'), outside: await shop.outside.getRepository('Effect').count() };
+        return {
+          inside: await manager.count('Effect'),
+          outside: await shop.outside.getRepository('Effect').count(),
+        };
       }
 
       @Post('plain')

@@ -35,7 +35,8 @@ describeBenches((bench: Bench) => {
   const ways: Record<string, (bench: Bench, text: string) => Promise<unknown>> = {
     'a repository': ({ notes }, text) => notes.insert({ text }),
     'an EntityManager of the DataSource': ({ dataSource }, text) => dataSource.manager.save('Note', { text }),
-    'a new EntityManager': ({ dataSource }, text) => dataSource.createEntityManager().insert('Note', { text }),
+    'a new EntityManager': ({ dataSource }, text) =>
+      dataSource.createEntityManager().insert('Note', { text }),
     'a query builder of the DataSource': ({ dataSource }, text) =>
       dataSource.createQueryBuilder().insert().into('Note').values({ text }).execute(),
     'a query builder of a repository': ({ notes }, text) =>
@@ -64,7 +65,10 @@ describeBenches((bench: Bench) => {
         .add(text),
     'the connection of the driver that a runner hands out': async (one, text) => {
       const runner = one.dataSource.createQueryRunner();
-      const client = (await runner.connect()) as { query(sql: string): Promise<unknown>; promise?(): typeof client };
+      const client = (await runner.connect()) as {
+        query(sql: string): Promise<unknown>;
+        promise?(): typeof client;
+      };
       await (client.promise?.() ?? client).query(`insert into notes (text) values ('${text}')`);
       await runner.release();
     },
@@ -91,7 +95,7 @@ describeBenches((bench: Bench) => {
 
   it('hands out the same by hand', async () => {
     await bench.run(async (transaction) => {
-      const manager = transaction.manager as Bench['dataSource']['manager'];
+      const manager = transaction.manager;
       await manager.save('Note', { text: 'by hand' });
       expect(await bench.notes.count()).toBe(1);
       expect(await manager.getRepository<Note>('Note').count()).toBe(1);

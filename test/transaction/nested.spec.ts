@@ -12,7 +12,7 @@ describeBenches((bench: Bench) => {
   });
 
   /** A nested transaction that writes, waits if it is told to, and ends well or not. */
-  async function nested(text: string, { fails = false, until = Promise.resolve() as Promise<unknown> } = {}) {
+  async function nested(text: string, { fails = false, until = Promise.resolve() } = {}) {
     await bench.dataSource.transaction(async (manager: EntityManager) => {
       await manager.insert('Note', { text: `${text} 1` });
       await until;
@@ -69,10 +69,6 @@ describeBenches((bench: Bench) => {
     });
 
     it('may catch a unique violation, and the handler goes on', async () => {
-      await bench.run(async () => {
-        await bench.notes.insert({ text: 'a' });
-        await expect(nested('x', { until: bench.notes.insert({ text: 'x 2' }) })).rejects.toThrow(/duplicate/i);
-      }).catch((error: unknown) => expect(error).toBeInstanceOf(TransactionMisusedError));
       await bench.run(async () => {
         await bench.notes.insert({ text: 'b' });
         const again = bench.dataSource.transaction((manager) => manager.insert('Note', { text: 'b' }));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
+import type { Charge, Entry } from '../../../apps/payments/src/ledger/entry.js';
 import { decodeLine } from '../../../apps/payments/src/ledger/ledger-line.js';
 import { startMariaDb } from '../../support/mariadb-server.js';
 import { spawnOrders, type OrdersProcess } from '../../support/orders-process.js';
@@ -15,8 +16,9 @@ const LEASE = '2s';
 /** What there is of one customer, as the database and the ledger have it: nobody else is asked. */
 export interface Tally {
   readonly orders: number;
-  /** Those that were given back do not count. */
+  /** Those that were given back count, too. */
   readonly charges: number;
+  readonly refunds: number;
   readonly stockMoves: number;
 }
 
@@ -92,7 +94,27 @@ export class Bench {
     const moves = await this.rows(
       `select m.order_id from stock_moves m join orders o on o.id = m.order_id where o.user_id = '${user}'`,
     );
-    return { orders: ids.size, charges: chargesIn(ledger.read(), ids), stockMoves: moves.length };
+    return { orders: ids.size, ...movedIn(ledger.read(), ids), stockMoves: moves.length };
+  }
+
+  /** As if somebody else had done it while no app was running. */
+  async cancelOrders(user: string): Promise<void> {
+    await this.database.query(
+      `update orders set status = 'cancelled', version = version + 1 where user_id = '${user}'`,
+    );
+  }
+
+  /** What belongs to no order: a sentence for each kind of which there is any. */
+  async strays(): Promise<string[]> {
+    const ids = new Set((await this.rows('select id from orders')).map(({ id }) => String(id)));
+    const moves = await this.rows('select order_id from stock_moves');
+    const strayMoves = moves.filter((move) => !ids.has(String(move['order_id'])));
+    const references = chargesIn(this.payments.ledger.read()).map(({ reference }) => reference);
+    const strayCharges = references.filter((reference) => !ids.has(reference));
+    return [
+      ...strayMoves.map((move) => `a stock move without its order, ${String(move['order_id'])}`),
+      ...strayCharges.map((reference) => `a charge without its order, ${reference}`),
+    ];
   }
 
   private async rows(sql: string): Promise<Record<string, unknown>[]> {
@@ -106,10 +128,15 @@ export interface StartedApp {
 }
 
 /** @param ledger the file of the payment service as it is on the disk */
-function chargesIn(ledger: string, references: ReadonlySet<string>): number {
-  const entries = ledger.split('\n').map(decodeLine);
-  const refunded = new Set(entries.map((entry) => entry?.refund?.charge));
-  return entries.filter(
-    (entry) => entry?.charge && references.has(entry.charge.reference) && !refunded.has(entry.charge.id),
-  ).length;
+function movedIn(ledger: string, orders: ReadonlySet<string>): Pick<Tally, 'charges' | 'refunds'> {
+  const charges = chargesIn(ledger).filter(({ reference }) => orders.has(reference));
+  const ids = new Set(charges.map(({ id }) => id));
+  const refunds = entriesOf(ledger).filter(({ refund }) => refund && ids.has(refund.charge));
+  return { charges: charges.length, refunds: refunds.length };
 }
+
+const chargesIn = (ledger: string): readonly Charge[] =>
+  entriesOf(ledger).flatMap(({ charge }) => charge ?? []);
+
+const entriesOf = (ledger: string): readonly Entry[] =>
+  ledger.split('\n').flatMap((line) => decodeLine(line) ?? []);

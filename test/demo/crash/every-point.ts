@@ -51,7 +51,43 @@ export async function everyPoint(
     }
     return outcome;
   });
-  return { outcomes, kills: all.length, reached };
+  if (options.points.length > 0 || !options.keepsKeys) return { outcomes, kills: all.length, reached };
+  const undone = await givenBack(
+    bench,
+    options,
+    path.map(({ point }) => point),
+    heard,
+  );
+  for (const point of undone.reached) reached.add(nameOf(point));
+  return { outcomes: [...outcomes, ...undone.outcomes], kills: all.length + undone.kills, reached };
+}
+
+/**
+ * The order is cancelled while the app is dead, after the card was charged: the retry ends in a refusal and gives the
+ * charge back. From the first point on that an ordinary payment does not pass, it is killed at each of them as well.
+ */
+async function givenBack(
+  bench: Bench,
+  options: DemoOptions,
+  path: readonly string[],
+  heard: (outcome: Outcome) => void,
+): Promise<Explored> {
+  const charged = path.indexOf('PaymentsService.charge:after#1');
+  const saved = path.slice(charged).find((point) => nameOf(point) === 'storage.saveStep:after');
+  if (charged < 0 || saved === undefined) throw new Error('No payment keeps what was charged as a step.');
+  const run = async (further: readonly string[]): Promise<Outcome> => {
+    const kill: Kill = { at: [saved, ...further], during: 'payment', cancelled: true };
+    const outcome = await oneOrder(bench, kill, { keepsKeys: true });
+    heard(outcome);
+    return outcome;
+  };
+  const first = await run([]);
+  const names = new Set(path.map(nameOf));
+  const passed = first.passed.filter((point) => !isByTheClock(point));
+  const undoing = passed.slice(passed.findIndex((point) => !names.has(nameOf(point))));
+  const kills = sampled(undoing, { ...options, sample: options.sample && 1 });
+  const outcomes = await inLanes(options.lanes, kills, (point) => run([point]));
+  return { outcomes: [first, ...outcomes], kills: 1 + undoing.length, reached: new Set(undoing) };
 }
 
 /** They are passed when a third of the lease is over, and so only by a request that takes longer. */

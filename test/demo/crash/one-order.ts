@@ -12,6 +12,8 @@ export interface Kill {
   readonly during: Leg;
   /** What the customer pays with, where it matters. */
   readonly card?: string;
+  /** After the first crash somebody cancels the order: what was charged has to be given back. */
+  readonly cancelled?: boolean;
 }
 
 export interface Outcome extends Tally {
@@ -42,6 +44,7 @@ export async function oneOrder(bench: Bench, kill: Kill, options: CustomerOption
     saw.push(...(await customer.orderAndPay(app.url)));
     const end = await endOf(app);
     if (end !== 'SIGKILL') broken.push(`${point} was not reached: the app ${end}`);
+    if (kill.cancelled && point === kill.at[0]) await bench.cancelOrders(customer.user);
   }
   const trace = bench.file(`trace-${++runs}`);
   const app = await bench.startApp({ CRASH_TRACE: trace });
@@ -49,9 +52,9 @@ export async function oneOrder(bench: Bench, kill: Kill, options: CustomerOption
     const got = await customer.orderAndPay(app.url);
     await sleep(AFTERWARDS_MS);
     const passed = pointsIn(trace);
-    broken.push(...notFinal(got), ...(options.keepsKeys ? await notRepeated(customer, app, got) : []));
+    broken.push(...notFinal(got, kill), ...(options.keepsKeys ? await notRepeated(customer, app, got) : []));
     const tally = await bench.tally(customer.user);
-    broken.push(...notOnce(tally));
+    broken.push(...notOnce(tally, kill));
     return { kill, saw: told(saw), got: told(got), passed, broken, ...tally };
   } finally {
     app.process.kill('SIGKILL');

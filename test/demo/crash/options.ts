@@ -28,7 +28,7 @@ export interface DemoOptions {
 export const USAGE = `npm run demo:crash -- [options]
   --database postgres|mariadb   on this one alone
   --transactional               only in transactional mode; --no-transactional: only outside it
-  --point <name>                only there, as CRASH_AT=list names it, with #2 for the second time; may be repeated;
+  --point <name>                only there, as CRASH_AT=list names it (name#2: the second time); may be repeated;
                                 a,b is a crash at a, and one at b in the retry
   --sample <n>                  at most n kills in each setting, spread over all; --offset <n>: beginning at another one
   --lanes <n>                   orders side by side (as many as there are cores)

@@ -2,7 +2,7 @@ import { POINTS, type FaultPoint } from '../../../apps/payments/src/faults/fault
 import { startPayments } from '../../support/payments-service.js';
 import type { Bench } from './bench.js';
 import { Customer, type CustomerOptions } from './client.js';
-import type { Outcome } from './one-order.js';
+import type { Kill, Outcome } from './one-order.js';
 import { notFinal, notOnce, notRepeated, told } from './verdict.js';
 
 /** Where the payment service, which is somebody else's, may die. */
@@ -14,6 +14,7 @@ function named(point: FaultPoint): string {
 
 /** One customer, who orders and pays while the payment service is killed and started again; the app lives. */
 export async function paymentsDie(bench: Bench, at: string, options: CustomerOptions): Promise<Outcome> {
+  const kill: Kill = { at: [at], during: 'payment' };
   const payments = await startPayments();
   const app = await bench.startApp({ PAYMENTS_URL: payments.url });
   try {
@@ -23,16 +24,16 @@ export async function paymentsDie(bench: Bench, at: string, options: CustomerOpt
     const [heard] = await Promise.all([customer.orderAndPay(app.url), restarted]);
     const seen = heard.findIndex(({ leg }) => leg === 'payment') + 1;
     const broken = [
-      ...notFinal(heard),
+      ...notFinal(heard, kill),
       ...(options.keepsKeys ? await notRepeated(customer, app, heard) : []),
     ];
     const tally = await bench.tally(customer.user, payments);
     return {
-      kill: { at: [at], during: 'payment' },
+      kill,
       saw: told(heard.slice(0, seen)),
       got: told(heard.slice(seen)) || 'nothing to retry',
       passed: [],
-      broken: [...broken, ...notOnce(tally)],
+      broken: [...broken, ...notOnce(tally, kill)],
       ...tally,
     };
   } finally {

@@ -7,7 +7,7 @@ import { markdownHead, markdownRow } from './table.js';
 export interface Part {
   readonly setting: Setting;
   readonly explored: Explored;
-  /** Points of the app that no order and no payment passed. */
+  /** Waits of the app whose points no order and no payment passed. */
   readonly unreached: readonly string[];
   readonly seconds: number;
 }
@@ -19,7 +19,7 @@ export function writeReport(file: string, parts: readonly Part[]): void {
     return `## ${nameOf(setting)}
 
 ${outcomes.length} kills, ${broken.length} not as promised. Passed by no order and no payment, and so not tried:
-${unreached.map((point) => `\`${point}\``).join(', ') || 'none'}.
+${unreached.map((wait) => `\`${wait}\``).join(', ') || 'none'}.
 
 ${markdownHead()}
 ${rows}
@@ -38,6 +38,7 @@ ${kills} kills.
 Each line is a customer of its own, who places an order and pays it. The app is killed with SIGKILL at the point named
 (\`#2\`: the second time that it is passed; \`then\`: a second crash, in the retry after the first), started again, and gets
 the same requests with the same keys until both have a final answer. Orders and stock moves are counted in the database,
-charges in the ledger of the payment service.
+charges in the ledger of the payment service. In the last lines of each table the order is cancelled while the app is dead
+and the card is charged: the retry is refused and gives the charge back, once, also when it is killed while it does.
 `;
 }

@@ -15,8 +15,11 @@ const line = (texts: readonly string[]): string =>
     .join('  ')
     .trimEnd();
 
-export function cells({ kill, saw, got, orders, charges, stockMoves }: Outcome): string[] {
-  return [kill.at.map(shown).join(', then '), saw, got, String(orders), String(charges), String(stockMoves)];
+export function cells({ kill, saw, got, orders, charges, refunds, stockMoves }: Outcome): string[] {
+  const [first = '', ...further] = kill.at.map(shown);
+  const at = [kill.cancelled ? `${first}, order cancelled` : first, ...further].join(', then ');
+  const given = refunds === 0 ? got : `${got}, ${refunds} refund${refunds === 1 ? '' : 's'}`;
+  return [at, saw, given, String(orders), String(charges), String(stockMoves)];
 }
 
 /** The first visit needs no number. */

@@ -1,5 +1,6 @@
 import type { StartedApp, Tally } from './bench.js';
 import type { Attempt, Customer } from './client.js';
+import type { Kill } from './one-order.js';
 
 /** `order 201, payment 409 × 2 201 (replayed)` */
 export function told(attempts: readonly Attempt[]): string {
@@ -27,12 +28,14 @@ function inWords({ heard }: Attempt): string {
   return `${heard.status}${heard.replayed ? ' (replayed)' : ''}`;
 }
 
-export function notFinal(got: readonly Attempt[]): string[] {
+/** Both have got 201; a payment for an order that was cancelled, 409. */
+export function notFinal(got: readonly Attempt[], { cancelled = false }: Kill): string[] {
   return (['order', 'payment'] as const).flatMap((leg) => {
     const last = got.filter((attempt) => attempt.leg === leg).at(-1)?.heard;
-    if (last?.kind === 'answer' && last.status === 201) return [];
+    const expected = cancelled && leg === 'payment' ? 409 : 201;
+    if (last?.kind === 'answer' && last.status === expected) return [];
     const text = last?.kind === 'answer' ? `: ${last.text}` : '';
-    return [`the ${leg} got no 201${text}`];
+    return [`the ${leg} got no ${expected}${text}`];
   });
 }
 
@@ -53,5 +56,9 @@ export async function notRepeated(
   });
 }
 
-export const notOnce = (tally: Tally): string[] =>
-  Object.entries(tally).flatMap(([name, count]) => (count === 1 ? [] : [`${name}: ${count}`]));
+export function notOnce(tally: Tally, { cancelled = false }: Kill): string[] {
+  const expected: Tally = { orders: 1, charges: 1, refunds: cancelled ? 1 : 0, stockMoves: 1 };
+  return Object.entries(tally).flatMap(([name, count]) =>
+    count === expected[name as keyof Tally] ? [] : [`${name}: ${count}`],
+  );
+}

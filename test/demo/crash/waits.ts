@@ -63,7 +63,7 @@ function waitedFor(node: ts.Node, fn: ts.Node, sources: Sources): ts.Expression 
   if (ts.isForOfStatement(node) && node.awaitModifier) return undefined;
   if (
     ts.isVariableDeclarationList(node) &&
-    (node.flags & ts.NodeFlags.AwaitUsing) === ts.NodeFlags.AwaitUsing
+    Number(node.flags & ts.NodeFlags.AwaitUsing) === Number(ts.NodeFlags.AwaitUsing)
   )
     return undefined;
   if (ts.isYieldExpression(node) && isAsync(fn)) return undefined;

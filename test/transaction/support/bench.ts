@@ -8,7 +8,10 @@ import type {
   OwnerOutcome,
   StorageHost,
 } from '../../../libs/idempotency/src/core/idempotency-storage.js';
-import type { StorageTransaction, StorageTransactions } from '../../../libs/idempotency/src/core/transaction.js';
+import type {
+  StorageTransaction,
+  StorageTransactions,
+} from '../../../libs/idempotency/src/core/transaction.js';
 import { useMariaDb } from '../../support/mariadb-fixture.js';
 import { claimRequest, usePostgres } from '../../support/postgres-fixture.js';
 
@@ -85,7 +88,13 @@ export function describeBenches(
     const bench = {} as Bench;
     const open = async (options: Partial<AnyOptions>, host?: StorageHost): Promise<Bench> => {
       const outside = (await fixture?.migrated()) as DataSource;
-      const all = { ...outside.options, poolSize: 5, migrations: [], migrationsRun: false, synchronize: true };
+      const all = {
+        ...outside.options,
+        poolSize: 5,
+        migrations: [],
+        migrationsRun: false,
+        synchronize: true,
+      };
       const dataSource =
         version === '1.x'
           ? new DataSource({ ...all, entities: [Note1], ...options } as never)

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, expect } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from '@jest/globals';
 import { Controller, Post, Res, UseInterceptors, type NestInterceptor, type Type } from '@nestjs/common';
 import {
   Idempotent,
@@ -59,19 +59,32 @@ export interface OpenShop extends RunningApp {
 export const POOL_SIZE = 5;
 
 /** For a whole suite: each test begins without effects and records, and ends with every connection back in the pool. */
-export function useShop(fixture: Fixture, options: Partial<DataSourceOptions> = {}): Shop {
+export function useShop(
+  fixture: Fixture,
+  options: () => Promise<Partial<DataSourceOptions>> | Partial<DataSourceOptions> = () => ({}),
+): Shop {
   const shop = {} as { -readonly [K in keyof Shop]: Shop[K] };
   beforeAll(async () => {
     shop.outside = await fixture.migrated({ entities: [EffectSchema] });
     await shop.outside.synchronize();
-    const given = { ...shop.outside.options, migrations: [], migrationsRun: false, poolSize: POOL_SIZE };
-    shop.dataSource = await new DataSource({ ...given, ...options } as DataSourceOptions).initialize();
+    const given = {
+      ...shop.outside.options,
+      migrations: [],
+      migrationsRun: false,
+      poolSize: POOL_SIZE,
+      url: undefined,
+    };
+    shop.dataSource = await new DataSource({
+      ...given,
+      ...(await options()),
+    } as DataSourceOptions).initialize();
     shop.effects = shop.dataSource.getRepository(EffectSchema);
   }, 30_000);
   beforeEach(async () => {
     for (const table of ['effects', 'idempotency_records']) await shop.outside.query(`delete from ${table}`);
   });
   afterEach(() => expectIdle(shop.dataSource));
+  afterAll(() => shop.dataSource.destroy());
   shop.committed = async () => {
     const rows = await shop.outside.getRepository(EffectSchema).find({ order: { id: 'asc' } });
     return rows.map(({ what, attempt }) => `${what} ${attempt}`);

@@ -91,7 +91,11 @@ function watched(storage: IdempotencyStorage): IdempotencyStorage {
       return async (claim: Claim, ...args: unknown[]) => {
         const what = `${String(property)}${property === 'saveStep' ? ` ${JSON.stringify(args[0])}` : ''}`;
         await point(claim.id, `before ${what}`);
-        const answer: unknown = await (member as (...args: unknown[]) => Promise<unknown>).call(target, claim, ...args);
+        const answer: unknown = await (member as (...args: unknown[]) => Promise<unknown>).call(
+          target,
+          claim,
+          ...args,
+        );
         await point(claim.id, `after ${what}`);
         return answer;
       };
