@@ -9,6 +9,11 @@ import { describeBenches, HOUR_MS, type Bench } from './support/bench.js';
 
 const SLEEP = { PostgreSQL: 'select pg_sleep(0.5)', MariaDB: 'select sleep(0.5)' };
 
+const UNDER_WAY = {
+  PostgreSQL: `select 1 from pg_stat_activity where query = 'select pg_sleep(8)' and state = 'active'`,
+  MariaDB: `select 1 from information_schema.processlist where info = 'select sleep(8)'`,
+};
+
 /** What the server says of the connections of the application's pool: how many there are, and how many in a transaction. */
 async function connections({ outside, sql, dataSource }: Bench): Promise<{ all: number; busy: number }> {
   const name = dataSource.options.database as string;
@@ -183,6 +188,27 @@ describeBenches((bench: Bench) => {
     });
     await transaction.close();
     expect(await bench.committed()).toEqual(['second run']);
+  });
+
+  it('a statement that does not end holds its rollback up for 5 s, and costs the connection', async () => {
+    if (bench.version === '0.3') return; // The patience is ours, whatever the version; it takes its time.
+    const one = await bench.another({ poolSize: 1 });
+    const transaction = one.transactions.open();
+    const sleeping = transaction.enter(async () => {
+      await transaction.begin();
+      await one.notes.insert({ text: 'a' });
+      await one.dataSource.query(one.sql({ PostgreSQL: 'select pg_sleep(8)', MariaDB: 'select sleep(8)' }));
+    });
+    const failed = expect(sleeping).rejects.toThrow();
+    await eventually(async () => expect(await one.outside.query(one.sql(UNDER_WAY))).toHaveLength(1));
+    const start = performance.now();
+    await transaction.rollback();
+    await transaction.close();
+    expect(performance.now() - start).toBeGreaterThan(4_500);
+    expect(performance.now() - start).toBeLessThan(7_500);
+    await failed;
+    await one.run(() => one.notes.insert({ text: 'b' }));
+    expect(await one.committed()).toEqual(['b']);
   });
 
   it('that is closed twice gives back one connection, not that of its successor', async () => {
