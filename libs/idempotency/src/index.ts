@@ -40,6 +40,7 @@ export {
 export type { GzipOptions } from './core/gzip-codec.js';
 export type { KeyFormat } from './core/key.js';
 export type { StepOptions } from './core/run-steps.js';
+export type { StorageTransaction, StorageTransactions, TransactionManager } from './core/transaction.js';
 export { etagOf, expectedVersion, type ExpectedVersion } from './http/expected-version.js';
 export type { ProblemDetails } from './http/problem-details.js';
 export type { Resource } from './http/recorded-response.js';
@@ -77,6 +78,7 @@ export type { LocalCacheOptions } from './nest/local-cache-option.js';
 export type { HeldLock, LockOptions } from './nest/lock.js';
 export { memoryStorage, type MemoryStorageOptions } from './nest/memory-storage.factory.js';
 export { NoKeyError } from './nest/no-key.error.js';
+export { NoTransactionError } from './nest/no-transaction.error.js';
 export type {
   FingerprintFunction,
   IdempotencyModuleOptions,

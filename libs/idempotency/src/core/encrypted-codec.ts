@@ -4,6 +4,7 @@ import type { Codec, CodecContext } from './codec.js';
 import { encryptionKeys, type EncryptionKey } from './encryption-keys.js';
 import { InvalidOptionsError, RecordUnreadableError } from './errors.js';
 
+/** Options of `encryptedCodec()`. */
 export interface EncryptedOptions {
   /** The first encrypts; all of them decrypt. */
   readonly keys: readonly EncryptionKey[];

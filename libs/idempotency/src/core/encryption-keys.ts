@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { InvalidOptionsError } from './errors.js';
 
+/** A key of `encryptedCodec()`, for AES-256-GCM. */
 export interface EncryptionKey {
   /** 1 to 64 letters, digits, dots, dashes or underscores. It is stored, readable, with everything the key encrypts. */
   readonly id: string;

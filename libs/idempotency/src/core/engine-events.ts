@@ -10,6 +10,7 @@ export interface IdempotencyEvent {
   readonly error?: unknown;
 }
 
+/** Everything that can happen to a record. Public: channels, counters and logs are named by these. */
 export const IDEMPOTENCY_EVENT_TYPES = [
   /** A handler may run. */
   'claimed',
@@ -49,6 +50,7 @@ export const IDEMPOTENCY_EVENT_TYPES = [
   'unprotected',
 ] as const;
 
+/** One of `IDEMPOTENCY_EVENT_TYPES`. */
 export type IdempotencyEventType = (typeof IDEMPOTENCY_EVENT_TYPES)[number];
 
 export type EventListener = (event: IdempotencyEvent) => void;

@@ -27,6 +27,7 @@ export const IDEMPOTENCY_ERROR_CODES = [
   'invalid-options',
 ] as const;
 
+/** One of `IDEMPOTENCY_ERROR_CODES`: what to branch on. Each has a heading in docs/errors.md. */
 export type IdempotencyErrorCode = (typeof IDEMPOTENCY_ERROR_CODES)[number];
 
 /** Base of the errors that carry no HTTP status. Branch on `code`: it survives renames and duplicate installs. */

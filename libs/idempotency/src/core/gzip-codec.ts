@@ -4,6 +4,7 @@ import { FRAME } from './codec-frame.js';
 import type { Codec } from './codec.js';
 import { InvalidOptionsError, RecordUnreadableError } from './errors.js';
 
+/** Options of `gzipCodec()`. */
 export interface GzipOptions {
   /**
    * Fewer bytes than this are stored as they are; so is what does not shrink. `Infinity` compresses nothing and still

@@ -111,6 +111,7 @@ export interface Claim {
   readonly ownerToken: string;
 }
 
+/** What a claim brings along. */
 export interface ClaimRequest {
   /** A UUID, made anew for every claim. */
   readonly ownerToken: string;
@@ -126,6 +127,7 @@ export interface ClaimRequest {
 /** Results of finished steps by name, in the order in which they were first saved. */
 export type Steps = ReadonlyMap<string, Uint8Array>;
 
+/** What the storage says to a claim. */
 export type ClaimOutcome =
   | {
       readonly kind: 'claimed';
@@ -144,19 +146,24 @@ export type ClaimOutcome =
       readonly expiresInMs: number;
     };
 
+/** What a claim has found: no record, one whose lease was given up, or one whose lease ran out. */
 export type PreviousClaim = 'none' | 'released' | 'expired';
 
+/** A lease to be extended: by this much from now, by the clock of the server. */
 export interface Renewal {
   readonly claim: Claim;
   readonly leaseMs: number;
 }
 
+/** Whether the caller still owned the record: `'lease_lost'` has changed nothing. */
 export type OwnerOutcome = 'applied' | 'lease_lost';
 
+/** With `forget` this claim never happened; without it fingerprint, attempt and steps stay. */
 export interface ReleaseOptions {
   readonly forget: boolean;
 }
 
+/** `completed` holds a result; `in_progress` is running, released or expired. */
 export type RecordState = 'in_progress' | 'completed';
 
 /** A record as operators see it. Times are remaining milliseconds: no server date gets into the app's hands. */
@@ -177,6 +184,7 @@ export interface RecordView {
   readonly result?: Uint8Array;
 }
 
+/** Which records `find` walks over. */
 export interface RecordQuery {
   /** Ids that start with this text; '' is all. The text may hold any character, also the storage's own wildcards. */
   readonly idPrefix: string;

@@ -26,6 +26,7 @@ import {
 } from './memory-record.js';
 import type { Clock } from './ports.js';
 
+/** What a `MemoryStorage` that a test makes itself is given. */
 export interface MemoryStorageOptions {
   readonly clock: Clock;
   /**

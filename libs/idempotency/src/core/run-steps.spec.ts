@@ -422,6 +422,46 @@ describe('To undo', () => {
     one.storage.heal();
   });
 
+  it('begins none in a process that stood still, also before its timers have told it', async () => {
+    const run = await one.run();
+    const steps = stepsOf(run);
+    await steps.step('a', does('a'), undoes('a'));
+    await steps.step('b', does('b'), { undo: () => log.push('undo b') });
+    log.length = 0;
+    const gate = new Gate();
+    const save = run.saveStep.bind(run);
+    run.saveStep = async (name, value) => {
+      const saved = await save(name, value);
+      if (name.endsWith('undone:b')) await gate.pass();
+      return saved;
+    };
+    const undone = steps.undo(error);
+    await gate.reached();
+    one.loop.block();
+    await world.advance(USUAL.leaseMs);
+    gate.open();
+    await world.clock.settle();
+
+    expect(run.signal.aborted).toBe(false);
+    expect(log).toEqual(['undo b']);
+    one.loop.unblock();
+    expect(await after(undone)).toBe('failed');
+    expect(log).toEqual(['undo b']);
+  });
+
+  it('is not done while a step with an undo hangs longer than the lease lasts: its effect may come', async () => {
+    const steps = stepsOf(await one.run({ maxRunMs: 30 * SECOND }));
+    const gate = new Gate();
+    const hanging = steps.step('hangs', () => gate.pass(), undoes('hangs'));
+    await after(steps.settled(), 61 * SECOND);
+
+    expect(await steps.undo(error)).toBe('failed');
+
+    expect(failures).toEqual([expect.stringContaining('`hangs` has not ended')]);
+    gate.open();
+    await hanging.catch(() => undefined);
+  });
+
   it('stops when the lease is lost: another attempt goes on', async () => {
     const run = await one.run();
     const steps = stepsOf(run);

@@ -43,6 +43,7 @@ export interface StepTools {
   readonly onUndoFailed: (error: Error) => void;
 }
 
+/** Options of `op.step()`. */
 export interface StepOptions<T> {
   /**
    * Takes back what the step did, when the operation ends for good in an error. It gets the step's result. A crash can make
@@ -154,6 +155,7 @@ export class RunSteps {
   async undo(error: () => Uint8Array): Promise<'done' | 'failed'> {
     const { run, tools } = this;
     try {
+      this.checkEnded();
       for (const [name, bytes] of this.unsaved) if (this.undos.get(name)) await this.save(name, bytes);
       const steps = [...this.results]
         .filter(([name, bytes]) => this.isToUndo(name, bytes))
@@ -168,6 +170,14 @@ export class RunSteps {
       tools.onUndoFailed(failure as Error);
       return 'failed';
     }
+  }
+
+  /** Whoever did not wait for them has lost the lease. A record that is final then would hide what they still do. */
+  private checkEnded(): void {
+    const running = [...this.running.keys()].filter((name) => this.undos.get(name) !== undefined);
+    if (running.length === 0) return;
+    const names = running.map((name) => `\`${name}\``).join(', ');
+    throw new Error(`${names} has not ended, so nobody knows what to undo: the lease is lost.`);
   }
 
   private isToUndo(name: string, bytes: Uint8Array): boolean {

@@ -1,4 +1,6 @@
-import { Backoff, Deferred, promised, sleep, within, type Answer } from './bounded.js';
+import { Backoff, Deferred, promised, within } from './bounded.js';
+import { commitFailure } from './commit-failure.js';
+import { encodedOutcome, type EncodedOutcome } from './encoded-outcome.js';
 import type { Claim, OwnerOutcome, PreviousClaim, ReleaseOptions, Steps } from './idempotency-storage.js';
 import type { Lease, LeaseLossReason } from './lease-keeper.js';
 import { RecordCodec } from './record-codec.js';
@@ -12,6 +14,7 @@ import type {
   RunTools,
 } from './run-terms.js';
 import type { StorageTransaction } from './transaction.js';
+import { tryInTime, type Tried } from './try-in-time.js';
 
 /** One way to end a run. */
 interface Ending {
@@ -164,12 +167,7 @@ export class Run implements Lease {
     this.ending = false;
     this.inDoubt = answer.kind !== 'answered';
     if (answer.kind === 'answered') this.onLost('taken-over');
-    else
-      emit(
-        'commit-failed',
-        this,
-        answer.kind === 'failed' ? bare(answer.error) : new Error(COMMIT_UNANSWERED),
-      );
+    else emit('commit-failed', this, commitFailure(answer));
     return 'uncommitted';
   }
 
@@ -212,27 +210,19 @@ export class Run implements Lease {
     return saved.value;
   }
 
-  /** An outcome as it is stored, and what this process knows once it is. */
-  private async outcome(
-    result: StoredResult,
-    ttlMs: number,
-  ): Promise<{ stored: Uint8Array } & Pick<Ending, 'applied'>> {
-    const { clock, caches, emit } = this.tools;
-    const { fingerprint, localCache } = this.terms;
-    const failed = (error: unknown) => emit('codec-failed', this, error);
-    const { plain, stored } = await this.codec.encodeResult(this.traced(result), failed);
-    const asked = caches.asked();
-    const applied = (): RunEnd => {
-      caches.put(localCache, this.id, asked, { fingerprint, result: stored, expiresInMs: ttlMs });
-      return { kind: 'recorded', result: plain, expiresAtMonotonicMs: clock.monotonicMs() + ttlMs };
-    };
-    return { stored, applied };
+  private outcome(result: StoredResult, ttlMs: number): Promise<EncodedOutcome> {
+    const { codec, terms, tools } = this;
+    return encodedOutcome(result, ttlMs, {
+      codec,
+      terms,
+      tools,
+      failed: (error) => tools.emit('codec-failed', this, error),
+    });
   }
 
-  /** Whoever looks at the record later finds what else came of the request. */
-  private traced(result: StoredResult): StoredResult {
-    const { correlationId } = this.terms;
-    return correlationId === undefined ? result : { ...result, meta: { ...result.meta, correlationId } };
+  private tryInTime<T>(call: () => Promise<T>): Promise<Tried<T>> {
+    const failed = (error: unknown) => this.tools.emit('storage-failed', this, error);
+    return tryInTime(call, this.terms.storageTimeoutMs, { ...this.tools, failed });
   }
 
   private async finish(ending: Ending): Promise<OwnerOutcome | 'unanswered'> {
@@ -249,26 +239,6 @@ export class Run implements Lease {
     const outcome = await ending.write();
     this.settle(ending, outcome);
     return outcome;
-  }
-
-  /** Tries until an answer comes or the time is up: a connection that breaks and heals costs nobody anything. */
-  private async tryInTime<T>(write: () => Promise<T>): Promise<Exclude<Answer<T>, { kind: 'timeout' }>> {
-    const { clock, timers, randomness } = this.tools;
-    const { storageTimeoutMs } = this.terms;
-    const until = clock.monotonicMs() + storageTimeoutMs;
-    for (let pause = 20; ; pause *= 2) {
-      const answer = await within(timers, until - clock.monotonicMs(), promised(write));
-      if (answer.kind === 'answered') return answer;
-      const error =
-        answer.kind === 'failed'
-          ? answer.error
-          : new Error(`the storage did not answer within ${storageTimeoutMs} ms`);
-      this.tools.emit('storage-failed', this, error);
-      // Once the application has closed, its storage has too: one try each for what comes late, and no more.
-      const isOver = timers.closed || clock.monotonicMs() + pause >= until;
-      if (answer.kind === 'timeout' || isOver) return { kind: 'failed', error };
-      await sleep(timers, pause * (0.5 + randomness.fraction() / 2));
-    }
   }
 
   /** Never rejects. */
@@ -299,15 +269,6 @@ export class Run implements Lease {
     this.close.resolve();
   }
 }
-
-/** What caused it may be a driver's error, and those hold the statement with its values. */
-function bare(error: unknown): unknown {
-  if (!(error instanceof Error) || error.cause === undefined) return error;
-  const { name, message } = error;
-  return Object.assign(new Error(message), { name }, 'code' in error ? { code: error.code } : {});
-}
-
-const COMMIT_UNANSWERED = 'the database did not answer the commit before the lease was over';
 
 const ASK_AGAIN: RunEnd = { kind: 'ask again' };
 

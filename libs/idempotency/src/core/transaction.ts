@@ -12,6 +12,8 @@ export interface StorageTransactions {
   readonly cautions?: readonly string[];
   /** Takes no connection yet. @param isolation one of `isolations`; the database's own default without it */
   open(isolation?: string): StorageTransaction;
+  /** Runs `fn` outside of whatever handler's transaction the caller is in. */
+  outside<T>(fn: () => T): T;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface StorageTransactions {
  *
  * `enter` … `begin` … `complete`, `commit` or `rollback`, `close`: in this order, except that `rollback` and `close` may be
  * called at any time and again. After `close`, `begin` starts a new one in the same scope: an interceptor has asked the handler
- * again.
+ * again. What was entered while the first one was open stays of that one, so that nothing it left running writes in the second.
  */
 export interface StorageTransaction {
   /**

@@ -67,7 +67,8 @@ async function persistently(
 ): Promise<void> {
   const backoff = new Backoff(tools.timers, tools.randomness, FIRST_PAUSE_MS);
   for (let left = TRIES - 1; ; left -= 1) {
-    if (run.signal.aborted) throw new Error(`${failure}: the lease is lost.`);
+    // A process that stood still has not heard of it yet; its own clock knows.
+    if (run.signal.aborted || !run.leaseConfirmed()) throw new Error(`${failure}: the lease is lost.`);
     try {
       const done = await untilAborted(
         run.signal,

@@ -69,8 +69,8 @@ export class Work {
   }
 
   /**
-   * The handler is about to run; again, when an interceptor asks it once more after a throw. `false`: while it waited for a
-   * connection it has become too late.
+   * The handler is about to run; again, when an interceptor asks it once more after a throw. `false`: it has become too late,
+   * because another run may own the record, or somebody has answered while it waited for a connection.
    *
    * @throws StorageUnavailableError when no transaction can be had
    */
@@ -79,12 +79,12 @@ export class Work {
     if (this.transaction !== undefined) {
       await this.transaction.close();
       await this.transaction.begin();
-      if (this.abandoned || this.run.signal.aborted) {
+      if (this.abandoned || !this.holdsLease()) {
         await this.transaction.close();
         return false;
       }
       this.transactionState = 'open';
-    }
+    } else if (!this.holdsLease()) return false;
     this.running = new Deferred();
     return true;
   }
@@ -134,11 +134,16 @@ export class Work {
     return 'not undone';
   }
 
-  /** Nothing is to be recorded, and what the handler wrote is undone. Never rejects. */
-  async giveUp(options: ReleaseOptions): Promise<ReleaseOutcome> {
+  /**
+   * Nothing is to be recorded, and what the handler wrote is undone. Never rejects.
+   *
+   * @param options `forget`: only as long as no handler has begun: what it did, and its steps, are not forgotten although a second
+   * try could not begin
+   */
+  async giveUp({ forget }: ReleaseOptions): Promise<ReleaseOutcome> {
     await this.ended();
     await this.undoWrites();
-    return this.run.release(options);
+    return this.run.release({ forget: forget && this.running === undefined });
   }
 
   /** What the handler wrote is to last although nothing is recorded, as `record` says. Never rejects. */
@@ -156,6 +161,11 @@ export class Work {
   private async ended(): Promise<void> {
     if (this.isTransactional) await this.running?.promise;
     await this.steps.settled();
+  }
+
+  /** A process that stood still has not heard of the loss yet; its own clock knows. */
+  private holdsLease(): boolean {
+    return !this.run.signal.aborted && this.run.leaseConfirmed();
   }
 
   private async commitAlone(): Promise<boolean> {

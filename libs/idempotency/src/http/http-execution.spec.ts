@@ -152,6 +152,17 @@ describe('a handler that throws', () => {
     await end(409);
     expect(calls).toEqual(['release and forget']);
   });
+
+  it('is recorded all the same when it could begin once somebody inside had asked again', async () => {
+    const { execution, calls, end } = execute();
+    execution.begin();
+    execution.threw(new Error('the pool is exhausted'), false);
+    execution.begin();
+    execution.returned({ value: 1 });
+    execution.chainEnded('value');
+    await end();
+    expect(calls).toEqual(['complete response']);
+  });
 });
 
 describe('a handler that has not begun', () => {

@@ -51,6 +51,7 @@ export class HttpExecution implements ResponseJudge {
     // An interceptor may run the handler again after it threw.
     if (this.phase !== 'not begun') this.settled = new Deferred();
     this.phase = 'running';
+    this.forgetWhenReleased = false;
     return true;
   }
 
@@ -263,12 +264,15 @@ export class HttpExecution implements ResponseJudge {
   }
 
   private decide(status: number | undefined): RecordDecision {
+    const { work } = this.terms;
     if (this.phase === 'not begun') {
       // An inner interceptor that answered in the handler's place; anything else refused, and nothing has happened.
-      return this.chain === 'value' && isFinalStatus(status) ? 'keep' : 'release';
+      // Who answers without the handler knows nothing of what is still to be undone.
+      return this.chain === 'value' && isFinalStatus(status) && work.steps.undoing === undefined
+        ? 'keep'
+        : 'release';
     }
     if (this.forgetWhenReleased) return 'release';
-    const { work } = this.terms;
     if (work.steps.undoing !== undefined) return 'keep'; // as an earlier attempt has decided
     if (work.isTransactional && this.isUndone(status)) return 'release';
     const phase = this.phase === 'threw' && !this.handlerAnswered ? 'threw' : 'returned';

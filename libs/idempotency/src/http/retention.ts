@@ -13,6 +13,7 @@ export interface ExecutionOutcome {
 
 /** `keep`: the outcome is final and replayed. `release`: nothing is kept and a retry runs the handler again. */
 export type RecordDecision = 'keep' | 'release';
+/** The option `record`: which outcomes are final. What it throws is logged, and the default decides. */
 export type RecordPolicy = (outcome: ExecutionOutcome) => RecordDecision;
 
 /** "Try again later" in words of HTTP: not a final answer. */

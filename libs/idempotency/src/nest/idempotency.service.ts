@@ -29,6 +29,7 @@ export interface RecordAddress {
   readonly scope?: string | number | bigint | undefined;
 }
 
+/** What `IdempotencyService.run()` is to do once. */
 export interface JobOptions extends RecordAddress {
   /** What the work is done with: the same key with another fingerprint is refused. Any JSON value. */
   readonly fingerprint?: unknown;
@@ -42,6 +43,7 @@ export interface JobOptions extends RecordAddress {
   readonly transactional?: boolean | { readonly isolation: string };
 }
 
+/** Which records `IdempotencyService.find()` walks over; without any of these all of the namespace. */
 export interface RecordFilter {
   readonly state?: RecordState;
   readonly operation?: string;

@@ -11,6 +11,7 @@ import { refuseBy } from './claim.js';
 import { RunningOperation, type IdempotentOperation } from './idempotent-operation.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
 import { factsOf } from './http-run.js';
+import { answerLate, lateOutcome } from './late-answer.js';
 import { IdempotencyException } from './problems.js';
 import { NotBegun } from './recover.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -40,8 +41,9 @@ export async function runJob<T>(
   const { id, operation } = request;
   runtime.learnTtl(operation, request.ttlMs);
   const outcome = await engine.begin(request);
+  const alone = onItsOwn(runtime, request, task);
   if (outcome.kind === 'run') {
-    return { value: await runWork(runtime, outcome.run, request, key, task), replayed: false };
+    return { value: await runWork(runtime, outcome.run, request, key, alone), replayed: false };
   }
   if (outcome.kind === 'replay') {
     return { value: replayed(runtime, request, outcome.result) as T, replayed: true };
@@ -51,7 +53,19 @@ export async function runJob<T>(
   const { signal } = new AbortController();
   const steps = unrecordedSteps(runtime, operation, 'http', signal);
   const facts = { key, recordId: id, attempt: 1, takenOver: false, signal, correlationId, steps };
-  return { value: await task(new RunningOperation(facts, () => {})), replayed: false };
+  return { value: await alone(new RunningOperation(facts, () => {})), replayed: false };
+}
+
+/**
+ * Work that says that it is done must not be undone with the handler that asked for it: it stays out of that one's transaction.
+ * With `transactional` it has one of its own.
+ */
+function onItsOwn<T>(
+  { transactions }: IdempotencyRuntime,
+  { transactional }: JobRequest,
+  task: (op: IdempotentOperation) => T | Promise<T>,
+): typeof task {
+  return transactional || transactions === undefined ? task : (op) => transactions.outside(() => task(op));
 }
 
 function replayed(
@@ -75,7 +89,7 @@ function replayed(
 async function runWork<T>(
   runtime: IdempotencyRuntime,
   run: Run,
-  { ttlMs, transactional }: JobRequest,
+  { operation: name, correlationId, ttlMs, transactional }: JobRequest,
   key: string,
   task: (op: IdempotentOperation) => T | Promise<T>,
 ): Promise<T> {
@@ -92,11 +106,14 @@ async function runWork<T>(
     carry: carryPlain,
   });
   const operation = new RunningOperation(factsOf(work, key), (named) => (record.resource = named));
+  // A route that shares its records with us may have ended, or begun to undo.
+  const late = lateOutcome({ runtime, operation: name, correlationId }, run);
   const { undoing } = work.steps;
-  const result = (): Promise<HandlerValue> =>
-    undoing === undefined
-      ? runHandler(work, problems, () => task(operation))
-      : endAgain(work, undoing, { runtime, transport: 'http' }, () => task(operation));
+  const result = async (): Promise<HandlerValue> => {
+    if (undoing !== undefined)
+      return endAgain(work, undoing, { runtime, transport: 'http' }, () => task(operation));
+    return late === undefined ? runHandler(work, problems, () => task(operation)) : answerLate(late);
+  };
   let value: T;
   try {
     value = (await result()).value as T;
@@ -105,8 +122,7 @@ async function runWork<T>(
       await record.notBegun();
       throw error.cause;
     }
-    await record.threw(error);
-    throw error;
+    throw (await record.threw(error)) ?? error;
   }
   const instead = await record.returned({ value });
   if (instead !== undefined) throw instead;

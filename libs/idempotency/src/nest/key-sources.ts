@@ -8,6 +8,7 @@ export type KeyFunction = (
   context: ExecutionContext,
 ) => string | undefined | null | Promise<string | undefined | null>;
 
+/** A place in a request or message where a key is looked for; made by `headerKey()`, `bodyKey()`, `paramKey()`, `messageKey()`. */
 export interface NamedKeySource {
   readonly from: 'header' | 'body' | 'param' | 'message';
   /** Header name, dotted path or parameter name. */

@@ -4,6 +4,7 @@ import type { BeginOutcome } from '../core/idempotency-engine.js';
 import { LOCK_OPERATION, lockId } from '../core/record-id.js';
 import type { IdempotencyRuntime } from './idempotency-runtime.js';
 
+/** Options of `IdempotencyService.withLock()`. */
 export interface LockOptions {
   /**
    * How long the lock outlives a holder that has died. It is renewed while the holder works, for at most the module's

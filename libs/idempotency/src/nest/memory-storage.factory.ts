@@ -2,6 +2,7 @@ import type { IdempotencyStorage } from '../core/idempotency-storage.js';
 import { MemoryStorage } from '../core/memory-storage.js';
 import { systemClock } from './system-ports.js';
 
+/** Options of `memoryStorage()`. */
 export interface MemoryStorageOptions {
   /** Most records that are kept; a new key beyond them is refused with 503. @default 100_000 */
   readonly maxRecords?: number;
