@@ -1,5 +1,6 @@
 /** Part of a command: the name, a key, a text or bytes. */
 export type RedisArgument = string | Buffer;
+/** A command with its arguments, as it is sent. */
 export type RedisCommand = readonly RedisArgument[];
 
 /**

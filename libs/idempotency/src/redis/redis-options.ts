@@ -7,8 +7,10 @@ import { RedisStorage } from './redis-storage.js';
 import { replicaWait } from './replica-wait.js';
 import { UrlConnection } from './url-connection.js';
 
+/** Where the records are: an address, or a client that is there already. */
 export type RedisStorageOptions = RedisUrlOptions | RedisClientOptions;
 
+/** The storage makes its own client, and closes it. */
 export interface RedisUrlOptions extends RedisCommonOptions {
   /**
    * Where Redis is: `redis://[[user]:password@]host[:6379][/database]`, `rediss://` for TLS.
@@ -20,6 +22,7 @@ export interface RedisUrlOptions extends RedisCommonOptions {
   readonly client?: undefined;
 }
 
+/** The storage uses a client that is handed in, and never closes it. */
 export interface RedisClientOptions extends RedisCommonOptions {
   /**
    * A connected client: of the package `redis` 5 or 6 what `createClient()`, `createCluster()` or `createSentinel()`
@@ -32,6 +35,7 @@ export interface RedisClientOptions extends RedisCommonOptions {
   readonly url?: undefined;
 }
 
+/** What both ways to name a Redis have. */
 export interface RedisCommonOptions {
   /**
    * How many replicas must have a change before it counts (Redis' WAIT, in the same round trip). What fewer have within

@@ -59,6 +59,7 @@ export function faultyStorage(inner: IdempotencyStorage): FaultyStorage {
   return new FaultyStorage(inner);
 }
 
+/** A storage over another one, whose calls fail, hang or lose their answers on command. */
 export class FaultyStorage implements IdempotencyStorage {
   readonly name: string;
   readonly shared: boolean;

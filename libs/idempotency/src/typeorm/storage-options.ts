@@ -3,6 +3,7 @@ import { durationMs, type Duration } from '../core/duration.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import { parseTableName, type TableName } from './table-name.js';
 
+/** Options of `typeOrmStorage()`. */
 export interface TypeOrmStorageOptions {
   /**
    * Whose database holds the records.

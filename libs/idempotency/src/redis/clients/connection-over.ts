@@ -9,6 +9,7 @@ import { fromNodeRedis, type NodeRedisClient } from './node-redis.js';
 import { fromNodeRedisCluster, type NodeRedisCluster } from './node-redis-cluster.js';
 import { fromNodeRedisSentinel, type NodeRedisSentinel } from './node-redis-sentinel.js';
 
+/** A client that `redisStorage({ client })` takes, described by the few members that are used. */
 export type HandedInRedis =
   NodeRedisClient | NodeRedisCluster | NodeRedisSentinel | IoredisClient | IoredisCluster;
 

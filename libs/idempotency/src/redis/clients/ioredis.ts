@@ -9,6 +9,7 @@ export interface IoredisClient {
   connect(): Promise<unknown>;
 }
 
+/** Of the options of an `ioredis` client those that matter here. */
 export interface IoredisOptions {
   readonly host?: string;
   readonly port?: number;
@@ -20,6 +21,7 @@ export interface IoredisOptions {
   readonly socketTimeout?: number;
 }
 
+/** Of a pipeline of `ioredis` what is used here. */
 export interface IoredisPipeline {
   callBuffer(name: string, ...args: (string | Buffer)[]): unknown;
   exec(): Promise<[error: Error | null, answer: unknown][] | null>;

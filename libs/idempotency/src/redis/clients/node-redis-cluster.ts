@@ -26,6 +26,7 @@ export interface NodeRedisCluster {
   listenerCount?(event: 'error'): number;
 }
 
+/** A node as a cluster client of the package `redis` knows it. */
 export interface NodeRedisClusterNode {
   readonly address: string;
   readonly client?: NodeRedisClient;

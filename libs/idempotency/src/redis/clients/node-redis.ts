@@ -12,6 +12,7 @@ export interface NodeRedisClient {
   listenerCount?(event: 'error'): number;
 }
 
+/** Of the command options of the package `redis` those that are used here. */
 export interface NodeRedisCommandOptions {
   readonly typeMapping?: Readonly<Record<number, BufferConstructor>>;
   readonly timeout?: number;

@@ -7,6 +7,7 @@ import type {
   TransactionDialect,
 } from '../transaction/dialect.js';
 import { numberOf } from './control-connections.js';
+import { tellHere } from '../transaction/tell-here.js';
 import { quoteTable } from './quoting.js';
 import { completeInside } from './statements.js';
 
@@ -173,6 +174,7 @@ class MariaDbRequestConnection implements RequestConnection {
       once(event: string, listener: () => void): unknown;
       stream(...options: unknown[]): Reading;
     };
+    tellHere(command);
     for (const event of ['end', 'error']) command.once(event, end);
     const stream = command.stream.bind(command);
     command.stream = (...options) => (reading = stream(...options));

@@ -7,6 +7,7 @@ import { CommandReusedError } from '../../core/refusals.js';
 import { insertOnce } from '../patterns/insert-once.js';
 import type { LoggedOperation } from './entry.js';
 
+/** What `appendOperation()` is to write down. */
 export interface OperationCommand {
   /** Made by whoever commands, once per thing that is wanted: the same id again is the same command. */
   readonly commandId: string;
@@ -18,6 +19,7 @@ export interface OperationCommand {
   readonly content?: unknown;
 }
 
+/** What `appendOperation()` came to. */
 export interface AppendedOperation<Entry extends LoggedOperation> {
   readonly entry: Entry;
   /** `false`: this command is in the log already, and `entry` is how it came there first. */

@@ -5,6 +5,7 @@ import { attemptInsert } from './insert-attempt.js';
 import { presentRows } from './present-rows.js';
 import { sameRow, uniqueColumnsNamed, uniqueColumnsOf, type UniqueColumns } from './unique-columns.js';
 
+/** Options of `insertOnce()`. */
 export interface InsertOnceOptions<Entity> {
   /**
    * The columns by which a row is the same as the one to be inserted. They must be the primary key, or those of one unique
@@ -17,6 +18,7 @@ export interface InsertOnceOptions<Entity> {
   readonly conflict?: readonly (keyof Entity & string)[];
 }
 
+/** What `insertOnce()` came to. */
 export interface Inserted<Entity> {
   /** The row as it is in the database, with generated values and defaults. */
   readonly entity: Entity;

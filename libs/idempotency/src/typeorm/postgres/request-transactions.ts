@@ -7,6 +7,7 @@ import type {
   TransactionDialect,
 } from '../transaction/dialect.js';
 import { quoteTable } from '../table-name.js';
+import { tellHere } from '../transaction/tell-here.js';
 import { complete } from './statements.js';
 import { writeId } from './stored-id.js';
 
@@ -133,6 +134,7 @@ class PostgresRequestConnection implements RequestConnection {
   }
 
   private stream(query: Submittable, sql: string, gate: Gate): unknown {
+    tellHere(query);
     const ended = new Promise<void>((resolve) => {
       for (const event of ['end', 'close', 'error']) query.once?.(event, () => resolve());
     });

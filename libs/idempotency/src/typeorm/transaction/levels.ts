@@ -40,11 +40,16 @@ export class Levels {
     return this.pile.at(-1) ?? this.root;
   }
 
-  /** Of work whose own nested transaction is over: the one around that. */
-  nearestOpen(level: Level | undefined): Level {
+  /**
+   * Of work whose own nested transaction is over and kept: the one around that.
+   *
+   * @throws TransactionMisusedError when it is rolled back: what goes on in it would last where it is to vanish
+   */
+  nearestOpen(level: Level): Level {
     let nearest = level;
-    while (nearest !== undefined && nearest.state !== 'open') nearest = nearest.parent;
-    return nearest ?? this.root;
+    while (nearest.state === 'merged' && nearest.parent !== undefined) nearest = nearest.parent;
+    assertNotUndone(nearest);
+    return nearest;
   }
 
   /** Those that were opened later and are still open. */
@@ -93,6 +98,6 @@ export class Levels {
 export function assertNotUndone(level: Level): void {
   if (level.state === 'open') return;
   throw new TransactionMisusedError(
-    'A nested transaction goes on after the one around it is rolled back, and its work is gone with that. Await it inside.',
+    'Something of a nested transaction goes on after that, or the one around it, is rolled back, so it was not done. Await everything inside the function of the nested transaction.',
   );
 }

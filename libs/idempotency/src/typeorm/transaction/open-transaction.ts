@@ -169,7 +169,7 @@ export class OpenTransaction {
     return {
       pass: <T>(sql: string, send: () => Promise<T>) => {
         try {
-          this.admit(sql, level());
+          this.admit(sql, level);
         } catch (error) {
           // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what was thrown
           return Promise.reject(error);
@@ -187,7 +187,7 @@ export class OpenTransaction {
         });
       },
       passStream: (sql, ended, abort) => {
-        this.admit(sql, level());
+        this.admit(sql, level);
         this.streams.add(abort);
         this.turns.takenUntil(ended.finally(() => this.streams.delete(abort)));
       },
@@ -195,11 +195,12 @@ export class OpenTransaction {
     };
   }
 
-  private admit(sql: string, level: Level): void {
+  private admit(sql: string, level: () => Level): void {
     this.assertOpen();
     const refusal = this.terms.dialect.refusal(sql);
     if (refusal !== undefined) throw new TransactionMisusedError(refusal);
-    if (!isPlainRead(sql)) this.levels.wrote(level);
+    const asker = level();
+    if (!isPlainRead(sql)) this.levels.wrote(asker);
   }
 
   private async savepoint(level: Level): Promise<Level> {

@@ -4,6 +4,7 @@ import type { TableName } from '../table-name.js';
 import type { TransactionDialect } from './dialect.js';
 import { ISOLATIONS } from './isolation.js';
 import { JoinedDataSource } from './joined-data-source.js';
+import { outsideTransaction } from './scope.js';
 import { TypeOrmTransaction } from './typeorm-transaction.js';
 
 export interface TransactionsParts {
@@ -36,6 +37,10 @@ export class TypeOrmTransactions implements StorageTransactions {
       isolation: isolation ?? options.isolationLevel,
       log: (sql) => void dataSource.logger.logQuery(sql),
     });
+  }
+
+  outside<T>(fn: () => T): T {
+    return outsideTransaction(fn);
   }
 
   /** Nothing joins any more. */

@@ -16,7 +16,9 @@ export class TypeOrmTransaction implements StorageTransaction {
   /** While the pool is asked: counts attempts, so that an end meanwhile is noticed. */
   private ends = 0;
   private isBeginning = false;
-  private made: EntityManager | undefined;
+  private readonly managers = new WeakMap<OpenTransaction, EntityManager>();
+  /** Entered after it had begun: what runs there is of that one, and of none that begins later. */
+  private readonly begunBefore = new WeakMap<Scope, OpenTransaction>();
 
   constructor(
     private readonly source: JoinedDataSource,
@@ -24,7 +26,10 @@ export class TypeOrmTransaction implements StorageTransaction {
   ) {}
 
   enter<T>(fn: () => T): T {
-    return runningScope.run(this.scope(undefined, runningScope.getStore()), fn);
+    const { open } = this;
+    const scope = this.scope(undefined, runningScope.getStore());
+    if (open?.isOver === false) this.begunBefore.set(scope, open);
+    return runningScope.run(scope, fn);
   }
 
   leave<T>(fn: () => T): T {
@@ -38,13 +43,15 @@ export class TypeOrmTransaction implements StorageTransaction {
     const { ends } = this;
     this.isBeginning = true;
     try {
-      const open = await OpenTransaction.begin(this.source.ordinaryRunner(), this.terms);
+      // A connection that is made for it tells later owners of it what it has read, from where it was made.
+      const open = await outsideTransaction(() =>
+        OpenTransaction.begin(this.source.ordinaryRunner(), this.terms),
+      );
       if (ends !== this.ends) {
         await open.close();
         throw new TransactionEndedError('has ended before it began');
       }
       this.open = open;
-      this.made = undefined;
     } catch (error) {
       if (error instanceof TransactionEndedError) throw error;
       throw unavailable(this.terms.dialect.server, 'the begin of a transaction', error);
@@ -54,14 +61,16 @@ export class TypeOrmTransaction implements StorageTransaction {
   }
 
   get manager(): EntityManager {
-    const { open } = this;
+    const open = this.openIn(scopeOf(this.source.dataSource));
     if (open === undefined) {
       throw new TransactionMisusedError(
         'The handler has not begun, so there is no transaction yet. Use the EntityManager inside the handler.',
       );
     }
-    this.made ??= this.join(open, this.source.ordinaryRunner(), open.levels.root).manager;
-    return this.made;
+    const made =
+      this.managers.get(open) ?? this.join(open, this.source.ordinaryRunner(), open.levels.root).manager;
+    this.managers.set(open, made);
+    return made;
   }
 
   async complete(claim: Claim, result: Uint8Array, ttlMs: number): Promise<OwnerOutcome> {
@@ -95,6 +104,11 @@ export class TypeOrmTransaction implements StorageTransaction {
     }
   }
 
+  /** Not the one of a second try where the first one still runs: its writes are undone, and must not come back there. */
+  private openIn(scope: Scope | undefined): OpenTransaction | undefined {
+    return (scope && this.begunBefore.get(scope)) ?? this.open;
+  }
+
   private begun(): OpenTransaction {
     if (this.open !== undefined) return this.open;
     throw new TransactionMisusedError('The transaction of this handler has not begun.');
@@ -106,13 +120,13 @@ export class TypeOrmTransaction implements StorageTransaction {
       outer,
       level,
       createRunner: (ordinary, scope) => {
-        const { open } = this;
+        const open = this.openIn(scope);
         return open === undefined
           ? ordinary()
           : this.join(open, ordinary(), this.levelOf(open, scope)).runner;
       },
       nest: (manager, request, scope) => {
-        const { open } = this;
+        const open = this.openIn(scope);
         const isOrdinary = manager.queryRunner !== undefined && memberOf(manager.queryRunner) === undefined;
         return open === undefined || isOrdinary ? undefined : this.nest(open, manager, request, scope);
       },
@@ -126,6 +140,7 @@ export class TypeOrmTransaction implements StorageTransaction {
     { isolation, work }: NestedRequest,
     scope: Scope,
   ): Promise<unknown> {
+    open.assertOpen();
     const caller = memberOf(manager.queryRunner);
     const here = this.levelOf(open, scope);
     const theirs = caller?.level();
@@ -136,6 +151,7 @@ export class TypeOrmTransaction implements StorageTransaction {
       const level = await member.beginAround(isolation);
       try {
         const inner = this.scope(level, scope.outer);
+        this.begunBefore.set(inner, open);
         const result = await runningScope.run(inner, () => work(member.manager));
         await member.runner.commitTransaction();
         return result;
@@ -156,10 +172,10 @@ export class TypeOrmTransaction implements StorageTransaction {
     return new JoinedRunner(runner, open, home, standpoint);
   }
 
-  /** A scope of an earlier run of the handler, or of another transaction, has no level in this one. */
+  /** As it was entered, over or not. A scope of another transaction has no level in this one. */
   private levelOf(open: OpenTransaction, scope: Scope | undefined): Level {
     const level = scope?.level;
     const isOfThis = level instanceof Level && level.isWithin(open.levels.root);
-    return open.levels.nearestOpen(isOfThis ? level : undefined);
+    return isOfThis ? level : open.levels.root;
   }
 }
