@@ -11,14 +11,13 @@ interface Member {
   readonly byDefault: string | undefined;
 }
 
-/** The members that each interface of the options declares itself. */
-function declared(): Map<string, Member[]> {
-  const file = 'libs/idempotency/src/nest/options.ts';
+/** The members that each interface or class in a file declares itself. */
+function declared(file: string): Map<string, Member[]> {
   const source = ts.createSourceFile(file, readText(file), ts.ScriptTarget.Latest, true);
   return new Map(
-    source.statements.filter(ts.isInterfaceDeclaration).map(({ name, members }) => [
-      name.text,
-      members.map((member) => {
+    source.statements.filter(isType).map(({ name, members }) => [
+      name?.text ?? '',
+      [...members].map((member) => {
         const tag = ts.getJSDocTags(member).find(({ tagName }) => tagName.text === 'default');
         return { name: member.name?.getText() ?? '', byDefault: ts.getTextOfJSDocComment(tag?.comment) };
       }),
@@ -26,7 +25,9 @@ function declared(): Map<string, Member[]> {
   );
 }
 
-const options = declared();
+const isType = (node: ts.Node) => ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node);
+
+const options = declared('libs/idempotency/src/nest/options.ts');
 const namesIn = (name: string) => (options.get(name) ?? []).map((member) => member.name);
 const rows = rowsUnder(page('docs/options.md').prose, 'option', 'where', 'default', 'meaning');
 const documented = (where: string) =>
@@ -57,5 +58,28 @@ describe('the table in docs/options.md', () => {
       return (name in DEFAULTS || name === 'interceptor') && comment !== plain(row['default'] ?? '');
     });
     expect(differing).toEqual([]);
+  });
+});
+
+describe('docs/options.md', () => {
+  const { prose } = page('docs/options.md');
+  const membersOf = (file: string, type: string) =>
+    (declared(`libs/idempotency/src/nest/${file}`).get(type) ?? []).map(({ name }) => name);
+
+  it('names everything that a handler has of its operation, and nothing else', () => {
+    const said = rowsUnder(prose, 'member', 'meaning').map(
+      (row) => /^op\.(\w+)/.exec(plain(row['member'] ?? ''))?.[1],
+    );
+    expect(said.sort()).toEqual(membersOf('idempotent-operation.ts', 'IdempotentOperation').sort());
+  });
+
+  it('names every option of a job, and no other', () => {
+    const said = rowsUnder(prose, 'option', 'default', 'meaning')
+      .filter((row) => row['where'] === undefined)
+      .map((row) => plain(row['option'] ?? ''));
+    const inCode = ['RecordAddress', 'JobOptions'].flatMap((type) =>
+      membersOf('idempotency.service.ts', type),
+    );
+    expect(said.sort()).toEqual(inCode.sort());
   });
 });

@@ -1,12 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { hasEnded, isAlive } from '../../apps/shared/src/processes/processes.js';
 import { endPayments, paymentsOf } from '../support/embedded-payments.js';
 import { OrdersClient, type Answer } from '../support/orders-client.js';
 import { buildOrders, endAllOrders, spawnOrders, type OrdersProcess } from '../support/orders-process.js';
 import { eventually } from '../support/postgres-fixture.js';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.js';
+import { fillDiskOf } from '../support/payments-service.js';
 import { temporaryDataDir } from '../support/temporary-data-dir.js';
 
 let postgres: PostgresServer;
@@ -18,12 +20,10 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => postgres.stop());
 
-let dataDir: string;
-beforeEach(() => {
-  dataDir = temporaryDataDir();
-});
-afterEach(async () => {
-  await endAllOrders();
+/** One for all: apps that are killed leave the payment service to those of the next test. */
+const dataDir = temporaryDataDir();
+afterEach(endAllOrders);
+afterAll(async () => {
   await endPayments(dataDir);
   rmSync(dataDir, { recursive: true, force: true });
 }, 30_000);
@@ -116,7 +116,7 @@ describe('the payment service of npm start', () => {
     expect((await third.get(`/orders/${order.id}/effects`)).body.charges).toBe(1);
   }, 60_000);
 
-  it('is started again when it is killed with -9, and the retry charges once', async () => {
+  it('is started again when it is killed with -9 or cannot write, and the retry charges once', async () => {
     const app = start();
     const ada = new OrdersClient(await app.ready());
     const order = await ada.order();
@@ -128,13 +128,20 @@ describe('the payment service of npm start', () => {
     expect(await pay(ada, order, key)).toMatchObject({ status: 503, body: { code: 'payments-unreachable' } });
     await eventually(async () => expect((await pay(ada, order, key)).status).toBe(201));
     expect((await ada.get(`/orders/${order.id}/effects`)).body.charges).toBe(1);
+
+    // It lives and answers, and can write no charge any more.
+    fillDiskOf(pidOfPayments(), join(dataDir, 'payments', 'ledger'));
+    const another = await ada.order();
+    expect([502, 503]).toContain((await pay(ada, another, 'disk-full')).status);
+    await eventually(async () => expect((await pay(ada, another, 'disk-full')).status).toBe(201));
+    expect((await ada.get(`/orders/${another.id}/effects`)).body.charges).toBe(1);
     expect(await stop(app)).toContain('Payments stopped');
   }, 60_000);
 
   it('is not started where PAYMENTS_URL names another one', async () => {
-    const app = start({ PAYMENTS_URL: 'http://me:secret@127.0.0.1:1/' });
+    const app = start({ PAYMENTS_URL: 'http://127.0.0.1:1/' });
     await app.ready();
-    expect(app.said()).toContain('Payments: yours, http://me:…@127.0.0.1:1');
+    expect(app.said()).toContain('Payments: yours, http://127.0.0.1:1');
     expect(paymentsOf(dataDir)).toBeUndefined();
   }, 30_000);
 });

@@ -74,9 +74,16 @@ describe('paying', () => {
 
   it('by a double click that reaches two instances charges once', async () => {
     const key = randomUUID();
-    const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, click) => pay({ key, card: 'slow' }, ada.at(apps[click % 2]!.url))),
-    );
+    await payments.holdCharge();
+    const clicks = Array.from({ length: 10 }, (_, click) => pay({ key }, ada.at(apps[click % 2]!.url)));
+    const refused = new Promise<void>((resolve) => {
+      let left = clicks.length - 1;
+      for (const click of clicks)
+        void click.then(({ status }) => status === 409 && --left === 0 && resolve());
+    });
+    await refused;
+    await payments.letGo();
+    const answers = await Promise.all(clicks);
     expect(answers.filter(({ status, replayed }) => status === 201 && !replayed)).toHaveLength(1);
     expect(new Set(answers.map(({ body }) => body.code ?? body.status))).toEqual(
       new Set(['paid', 'key-in-progress']),
@@ -85,7 +92,12 @@ describe('paying', () => {
   });
 
   it('by two clicks that made two keys charges once: the second waits for the first', async () => {
-    const answers = await Promise.all([pay({ card: 'slow' }), pay({}, ada.at(apps[1].url))]);
+    await payments.holdCharge();
+    const clicks = [pay(), pay({}, ada.at(apps[1].url))];
+    await eventually(async () => expect((await effects()).runs).toBe(3)); // with the one that placed the order
+    await charging();
+    await payments.letGo();
+    const answers = await Promise.all(clicks);
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
     expect(answers.find(({ status }) => status === 409)?.body.code).toBe('already-paid');
     expect(await effects()).toMatchObject({ charges: 1 });
@@ -202,17 +214,19 @@ describe('a payment service that gives no answer', () => {
 describe('an order that is cancelled while its card is being charged', () => {
   it('gives the money back: one charge, one refund, and the same 409 for every retry', async () => {
     const key = randomUUID();
-    const paying = pay({ key, card: 'slow' });
+    await payments.holdCharge();
+    const paying = pay({ key });
     await charging();
     const cancelled = await ada.patch(`/orders/${order.id}`, {
       ifMatch: '"1"',
       body: { status: 'cancelled' },
     });
     expect(cancelled.status).toBe(200);
+    await payments.letGo();
 
     const answer = await paying;
     expect(answer).toMatchObject({ status: 409, replayed: false, body: { code: 'order-closed' } });
-    expect(await pay({ key, card: 'slow' })).toMatchObject({
+    expect(await pay({ key })).toMatchObject({
       status: 409,
       replayed: true,
       body: answer.body,
@@ -224,15 +238,16 @@ describe('an order that is cancelled while its card is being charged', () => {
 
   it('gives it back also when the payment service dies over the refund: the retry goes on with it', async () => {
     const key = randomUUID();
-    await payments.breakAt({ point: 'after-write', kind: 'die', on: 'refund' });
-    const paying = pay({ key, card: 'slow' });
+    await payments.holdCharge();
+    const paying = pay({ key });
     await charging();
     await ada.patch(`/orders/${order.id}`, { ifMatch: '"1"', body: { note: 'Ring twice' } });
+    await payments.breakAt({ point: 'after-write', kind: 'die', on: 'refund' }); // and lets the charge go
     expect(await paying).toMatchObject({ status: 503, body: { code: 'undo-failed' } });
 
     await payments.hasDied();
     await payments.start();
-    expect(await pay({ key, card: 'slow' })).toMatchObject({ status: 409, body: { code: 'order-changed' } });
+    expect(await pay({ key })).toMatchObject({ status: 409, body: { code: 'order-changed' } });
     expect(await chargesOfAll()).toEqual([expect.objectContaining({ status: 'refunded' })]);
   }, 30_000);
 });

@@ -138,16 +138,31 @@ await redisStorage({ url: 'redis://127.0.0.1:1' }).start().catch((error) => cons
       await unpackInto(app);
       writeFileSync(
         join(app, file),
-        `import { Idempotent, IdempotencyModule, type IdempotentOptions } from 'nestjs-idempotent';
+        `import { Idempotent, IdempotencyModule, NoKeyError, NoTransactionError, type HeldLock, type IdempotencyService,
+  type IdempotentOperation, type IdempotentOptions, type LockOptions, type StepOptions } from 'nestjs-idempotent';
 import { redisStorage } from 'nestjs-idempotent/redis';
-import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
+import { appendOperation, CreateIdempotencyRecords1795305600000, CreateOperationLog1795392000000, IdempotencyRecord, insertOnce,
+  MariaDbIdempotencyRecord, MariaDbOperationLogEntry, OperationLogEntry, outsideTransaction, SqliteIdempotencyRecord,
+  TransactionEndedError, TransactionMisusedError, typeOrmStorage, updateVersioned } from 'nestjs-idempotent/typeorm';
 import { storageContract } from 'nestjs-idempotent/testing';
+import type { EntityManager } from 'typeorm';
 import { createClient } from 'redis';
 export const options: IdempotentOptions = { ttl: '7d', inFlight: 'wait' };
 export const module = IdempotencyModule.forRoot({ namespace: 'shop', storage: redisStorage({ client: createClient() }) });
 export const other = typeOrmStorage({ controlConnections: 2 });
 export const clauses: number = storageContract.length;
 export class Orders { @Idempotent('24h') create(): string { return 'x'; } }
+export const undoable: StepOptions<{ id: string }> = { undo: ({ id }) => id };
+export async function pay(op: IdempotentOperation): Promise<number> {
+  const manager: EntityManager = op.manager;
+  const { id } = await op.step('charge', () => ({ id: op.deriveKey('charge') }), undoable);
+  return manager.count(OperationLogEntry, { where: { commandId: id } });
+}
+export const locked = (service: IdempotencyService, options: LockOptions): Promise<boolean> =>
+  service.withLock('balance', options, ({ signal }: HeldLock) => outsideTransaction(() => signal.aborted));
+export const rest = [appendOperation, insertOnce, updateVersioned, NoKeyError, NoTransactionError, TransactionEndedError,
+  TransactionMisusedError, CreateIdempotencyRecords1795305600000, CreateOperationLog1795392000000, IdempotencyRecord,
+  MariaDbIdempotencyRecord, MariaDbOperationLogEntry, SqliteIdempotencyRecord] as const;
 `,
       );
       writeFileSync(

@@ -100,6 +100,21 @@ describe('a ledger', () => {
     expect(payments.ledger.read()).not.toContain('\0');
   }, 30_000);
 
+  it('that cannot be written, as on a full disk, charges nobody, and /health says so until a restart', async () => {
+    const first = await charge('first');
+    payments.fillDisk();
+    expect((await charge('second')).status).toBe(500);
+    expect((await charge('third')).status).toBe(500);
+    expect(await charge('first')).toEqual(first);
+    expect(await payments.health()).toMatchObject({ status: 503, body: { code: 'ledger-unwritable' } });
+    await payments.kill();
+
+    await payments.start();
+    expect((await payments.health()).status).toBe(200);
+    expect(await charges()).toEqual([first.body]);
+    expect((await charge('second')).status).toBe(201);
+  }, 30_000);
+
   it('is written by one service at a time: a second one is refused', async () => {
     expect(await payments.secondStart()).toMatch(/Cannot start: Process \d+ has held \S+ledger.lock/);
     expect((await charge('a')).status).toBe(201);

@@ -9,12 +9,14 @@ import {
 import { describe, expect, it } from '@jest/globals';
 import {
   Idempotent,
+  IdempotencyService,
   IdempotentOp,
   IdempotentOperation,
   memoryStorage,
   type IdempotentOptions,
 } from 'nestjs-idempotent';
 import { faultyStorage, Gate } from 'nestjs-idempotent/testing';
+import { randomUUID } from 'node:crypto';
 import { retry } from 'rxjs';
 import { around } from '../http/responses/around.js';
 import { platforms, start } from '../http/support/apps.js';
@@ -196,6 +198,40 @@ describe.each(platforms)('`op.step` in a route, on %s', (platform) => {
     expect((await send(orders, '/orders', { key: 'k', body })).text).toBe(first.text);
     storage.heal();
   });
+
+  it.each([
+    ['of which one is no step', 'charge', '[1]'],
+    ['of which one is no JSON', 'charge', '{'],
+    ['undone for an error that is none', '\u0000undoing', '{"as":"http"}'],
+  ])(
+    '%s is 500 record-unreadable: nothing is done again, and the record stays',
+    async (_what, name, bytes) => {
+      const storage = memoryStorage();
+      let runs = 0;
+      const handler: Handler = () => {
+        runs += 1;
+        throw new Error('a bug');
+      };
+      const orders = await app(handler, {}, storage);
+      const service = orders.app.get(IdempotencyService);
+      const types: string[] = [];
+      service.events$.subscribe(({ type }) => types.push(type));
+      const id = service.recordId({ operation: 'POST /orders', key: 'k' });
+      await send(orders, '/orders', { key: 'k', body });
+      const claim = { id, ownerToken: randomUUID() };
+      const fingerprint = (await storage.get(id))?.fingerprint ?? '';
+      await storage.claim(id, { ...claim, fingerprint, leaseMs: 1000, keepMs: 60_000, takeOver: true });
+      await storage.saveStep(claim, name, Buffer.from(bytes));
+      await storage.release(claim, { forget: false });
+
+      expectProblem(await send(orders, '/orders', { key: 'k', body }), 500, 'record-unreadable');
+      expectProblem(await send(orders, '/orders', { key: 'k', body }), 500, 'record-unreadable');
+
+      expect(runs).toBe(1);
+      expect(types.filter((type) => type === 'record-unreadable')).toHaveLength(2);
+      expect(await storage.get(id)).toMatchObject({ state: 'in_progress', released: true, attempt: 2 });
+    },
+  );
 
   it('that earlier attempts have finished is what `recover` can look at', async () => {
     const handler: Handler = () => 'never';

@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import {
   bodyKey,
   Idempotent,
+  IdempotencyService,
   IdempotentOp,
   IdempotentOperation,
   memoryStorage,
@@ -162,6 +163,45 @@ describe('Steps of an operation that a route and a consumer share', () => {
     gate.open();
     await begun;
   });
+});
+
+describe('A job that shares its records with a route', () => {
+  const options = { operation: 'create order', fingerprint: () => 'one' } as const;
+  const shared = { ...job('k'), operation: 'create order', fingerprint: ['own', 'one'] };
+  const route = async (work: Work) => {
+    @Controller()
+    class Orders {
+      @Post('orders')
+      @Idempotent(options)
+      create(@IdempotentOp() op: IdempotentOperation) {
+        return work(op);
+      }
+    }
+    const app = await startHttp('express', { controllers: [Orders] });
+    const service = app.app.get(IdempotencyService);
+    return { ask: () => send(app, '/orders', { key: 'k' }), service };
+  };
+
+  it('goes on with the undos that the route has begun, and says when they are not done', async () => {
+    const log: string[] = [];
+    let away = true;
+    const at = (name: string) => {
+      if (name === 'b' && away) throw new Error('away');
+    };
+    const { ask: request, service } = await route(async (op) => {
+      await threeSteps(op, log, at);
+      throw new ConflictException('sold out');
+    });
+    const run = () => service.run(shared, (op) => threeSteps(op, log, at));
+
+    expect((await request()).status).toBe(503);
+    await expect(run()).rejects.toMatchObject({ code: 'undo-failed' });
+    away = false;
+    await expect(run()).rejects.toThrow('sold out');
+
+    expect(log).toEqual(['a', 'b', 'c', ...UNDONE]);
+    expect((await request()).status).toBe(409);
+  }, 15_000);
 });
 
 describe('Steps of a job', () => {

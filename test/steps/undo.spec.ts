@@ -21,7 +21,7 @@ import {
   type IdempotentOptions,
 } from 'nestjs-idempotent';
 import { faultyStorage, FakeClock, Gate, MemoryStorage } from 'nestjs-idempotent/testing';
-import { concatMap, defer, race, throwError } from 'rxjs';
+import { concatMap, defer, of, race, throwError } from 'rxjs';
 import { around } from '../http/responses/around.js';
 import { platforms, start } from '../http/support/apps.js';
 import { crashedRun } from '../http/support/crashed-run.js';
@@ -159,7 +159,7 @@ describe.each(platforms)('`undo`, on %s', (platform) => {
       @Post()
       @UseFilters(Reshaping)
       // What an attempt has decided stays decided.
-      @Idempotent({ record: () => 'release' })
+      @Idempotent({ record: () => 'release', recover: () => void log.push('recover') })
       async create(@IdempotentOp() op: IdempotentOperation) {
         await threeSteps(op, log);
         return op.step('approve', () => 'the rerun would succeed');
@@ -204,6 +204,33 @@ describe.each(platforms)('`undo`, on %s', (platform) => {
     gate.open();
     await first;
   });
+
+  it('is not forgotten for an interceptor inside that answers a retry in the place of the handler', async () => {
+    const log: string[] = [];
+    let away = true;
+    const cached = around((next) => (away && log.length > 4 ? of('from a cache') : next.handle()));
+    @Controller('orders')
+    class Orders {
+      @Post()
+      @UseInterceptors(cached)
+      @Idempotent()
+      async create(@IdempotentOp() op: IdempotentOperation) {
+        await threeSteps(op, log, (name) => {
+          if (name === 'b' && away) throw new Error('away');
+        });
+        throw new ConflictException('too late');
+      }
+    }
+    const orders = await start(platform, { controllers: [Orders] });
+    expectProblem(await send(orders, '/orders', { key: 'k', body }), 503, 'undo-failed');
+    log.push('cached');
+
+    expect((await send(orders, '/orders', { key: 'k', body })).text).toBe('from a cache');
+    away = false;
+
+    expect((await send(orders, '/orders', { key: 'k', body })).status).toBe(409);
+    expect(log).toEqual(['a', 'b', 'c', 'undo c of 1', 'cached', 'undo b of 1', 'undo a of 1']);
+  }, 15_000);
 
   it('is left to a retry when the handler throws before it comes to a step that an earlier attempt has done', async () => {
     const log: string[] = [];
@@ -284,6 +311,24 @@ describe.each(platforms)('`undo`, on %s', (platform) => {
     expect([answer.status, answer.json.message]).toEqual([409, 'too late']);
     expect(log).toEqual(['a', 'b', 'c', ...UNDONE]);
     await wake();
+  });
+
+  it('waits for an operator under `onAbandoned: refuse`, and goes on after `rerun`', async () => {
+    const log: string[] = [];
+    const handler: Handler = async (_body, op) => threeSteps(op, log);
+    const crashed = await crashedRun(platform, { onAbandoned: 'refuse' }, handler, async (op, gate) => {
+      await threeSteps(op, log, (name) => (name === 'b' ? gate.pass() : undefined));
+      throw new ConflictException('too late');
+    });
+    const retry = () => send(crashed.app, '/orders', { key: 'k', body });
+
+    expectProblem(await retry(), 409, 'outcome-unknown');
+    await crashed.service.resolve(crashed.id, 'rerun');
+    const answer = await retry();
+
+    expect([answer.status, answer.json.message]).toEqual([409, 'too late']);
+    expect(log).toEqual(['a', 'b', 'c', ...UNDONE]);
+    await crashed.wake();
   });
 
   it('ends where an operator resolves the record: the log names what is not undone', async () => {

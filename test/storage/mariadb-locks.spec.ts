@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
 import type { IdempotencyStorage } from '../../libs/idempotency/src/core/idempotency-storage.js';
-import { renewsBesideLockedRow } from '../support/locked-row.js';
+import { renewalsMeetTakeovers, renewsBesideLockedRow } from '../support/locked-row.js';
 import { useMariaDb } from '../support/mariadb-fixture.js';
 import { claimRequest, holdLock, newClaim } from '../support/postgres-fixture.js';
 
@@ -51,16 +51,8 @@ describe.each(['MariaDB', 'MySQL'] as const)(
     });
 
     it('a renewal that meets a takeover at its commit finds the lease lost', async () => {
-      for (let round = 0; round < 10; round += 1) {
-        const { id, request, claim } = newClaim({ leaseMs: 1 });
-        await storage.claim(id, request);
-        await sleep(5);
-        const takeover = await holdLock(dataSource, TAKE_OVER, [claimRequest().ownerToken, id]);
-        const renewed = storage.renew([{ claim, leaseMs: HOUR_MS }]);
-        await sleep(round / 2);
-        await takeover.end();
-        expect(await renewed).toEqual(['lease_lost']);
-      }
+      const values = (id: string, owner: string) => [owner, id];
+      await renewalsMeetTakeovers(storage, dataSource, { sql: TAKE_OVER, values });
     });
 
     it('a takeover does not wait: the record is in progress, and its owner completes it', async () => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
 import type { IdempotencyStorage } from '../../libs/idempotency/src/core/idempotency-storage.js';
-import { renewsBesideLockedRow } from '../support/locked-row.js';
+import { renewalsMeetTakeovers, renewsBesideLockedRow } from '../support/locked-row.js';
 import { claimRequest, holdLock, newClaim, usePostgres } from '../support/postgres-fixture.js';
 
 const HOUR_MS = 3_600_000;
@@ -43,19 +43,8 @@ describe('while somebody has a row locked', () => {
   });
 
   it('a renewal that meets a takeover at its commit finds the lease lost', async () => {
-    for (let round = 0; round < 10; round += 1) {
-      const { id, request, claim } = newClaim({ leaseMs: 1 });
-      await storage.claim(id, request);
-      await sleep(5);
-      const takeover = await holdLock(dataSource, 'update idempotency_records set owner = $2 where id = $1', [
-        id,
-        claimRequest().ownerToken,
-      ]);
-      const renewed = storage.renew([{ claim, leaseMs: HOUR_MS }]);
-      await sleep(round / 2);
-      await takeover.end();
-      expect(await renewed).toEqual(['lease_lost']);
-    }
+    const sql = 'update idempotency_records set owner = $2 where id = $1';
+    await renewalsMeetTakeovers(storage, dataSource, { sql, values: (id, owner) => [id, owner] });
   });
 
   it('a takeover does not wait: the record is in progress, and its owner completes it', async () => {

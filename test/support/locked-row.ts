@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { IdempotencyStorage } from '../../libs/idempotency/src/core/idempotency-storage.js';
-import { holdLock, newClaim } from './postgres-fixture.js';
+import { claimRequest, holdLock, newClaim } from './postgres-fixture.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -32,4 +33,31 @@ export async function renewsBesideLockedRow(
   } finally {
     await lock.end();
   }
+}
+
+/** A renewal while a takeover is about to commit. @param takeOver the statement, and how its values are put for an id */
+export async function renewalsMeetTakeovers(
+  storage: IdempotencyStorage,
+  dataSource: DataSource,
+  takeOver: { readonly sql: string; values(id: string, owner: string): unknown[] },
+): Promise<void> {
+  let met = 0;
+  for (let round = 0; round < 100 && met < 10; round += 1) {
+    const { id, request, claim } = newClaim({ leaseMs: 1 });
+    await storage.claim(id, request);
+    await sleep(5);
+    const values = takeOver.values(id, claimRequest().ownerToken);
+    const takeover = await holdLock(dataSource, takeOver.sql, values);
+    const start = performance.now();
+    const renewed = storage.renew([{ claim, leaseMs: HOUR_MS }]);
+    await sleep((round % 10) / 2);
+    await takeover.end();
+    // A renewal asks for the last time 12.5 ms after it began, or later; nobody can see a commit that comes after that.
+    const isMet = performance.now() - start < 10;
+    if (isMet) met += 1;
+    const [outcome] = await renewed;
+    assert.ok(outcome === 'lease_lost' || !isMet, `round ${round}: a lost lease was ${outcome}`);
+    assert.deepEqual(await storage.renew([{ claim, leaseMs: HOUR_MS }]), ['lease_lost']);
+  }
+  assert.ok(met > 0, 'every takeover came too late to be met');
 }

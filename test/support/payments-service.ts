@@ -1,6 +1,6 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Fault } from '../../apps/payments/src/faults/faults.js';
@@ -23,8 +23,14 @@ export interface PaymentsService {
   charges(reference: string): Promise<readonly { id: string; amount: number; status: string }[]>;
   /** How many charges and refunds it is deciding. */
   running(): Promise<number>;
-  /** What it does next time, and at which point. */
+  health(): Promise<PaymentsAnswer>;
+  /** What it does next time, and at which point; lets go whom an earlier fault keeps waiting. */
   breakAt(fault: Fault): Promise<void>;
+  /** Of the next charge: it waits before it is decided, until `letGo`. */
+  holdCharge(): Promise<void>;
+  letGo(): Promise<void>;
+  /** The ledger has room for part of a line, and the rest of this service's life is spent so. */
+  fillDisk(): void;
   kill(): Promise<void>;
   /** Resolves when it has ended by itself, with the signal that did it. */
   hasDied(): Promise<string>;
@@ -73,11 +79,17 @@ export async function startPayments(): Promise<PaymentsService> {
       ask('POST', '/charges', body, key),
     refund: (key, charge) => ask('POST', '/refunds', { charge }, key),
     charges: async (reference) => (await ask('GET', `/charges?reference=${reference}`)).body,
-    running: async () => (await ask('GET', '/health')).body.running,
+    health: () => ask('GET', '/health'),
+    running: async () => (await service.health()).body.running,
     async breakAt(fault) {
       const { status } = await ask('PUT', '/faults', fault);
       if (status !== 204) throw new Error(`The payment service does not know ${JSON.stringify(fault)}.`);
     },
+    holdCharge: () => service.breakAt({ point: 'before-write', kind: 'wait', on: 'charge', waitMs: 20_000 }),
+    async letGo() {
+      await ask('DELETE', '/faults');
+    },
+    fillDisk: () => fillDiskOf(process_!.child.pid!, ledger),
     kill: end,
     hasDied: () => process_!.ended,
     async start(env = {}) {
@@ -98,6 +110,11 @@ export async function startPayments(): Promise<PaymentsService> {
   };
   await service.start();
   return service;
+}
+
+/** No file of the process may grow beyond the ledger's size of now, and a bit. */
+export function fillDiskOf(pid: number, ledger: string): void {
+  execFileSync('prlimit', ['--pid', String(pid), `--fsize=${statSync(ledger).size + 20}`]);
 }
 
 interface PaymentsProcess {

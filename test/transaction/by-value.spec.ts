@@ -16,11 +16,12 @@ import { Gate } from 'nestjs-idempotent/testing';
 import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
 import { concat, concatMap, defer, from, map, of, race } from 'rxjs';
 import { around } from '../http/responses/around.js';
+import { send } from '../http/support/requests.js';
 import { eventually, usePostgres } from '../support/postgres-fixture.js';
 import { ask, drivers, startGraphql } from '../transports/support/graphql-app.js';
 import { startTcp } from '../transports/support/tcp-app.js';
 import { socketIo, startWs } from '../transports/support/ws-app.js';
-import { useShop, type Handler } from './support/shop.js';
+import { transactional, useShop, type Handler, type OpenShop } from './support/shop.js';
 
 const postgres = usePostgres();
 const SOMEBODY = '00000000-0000-4000-8000-000000000000';
@@ -296,6 +297,25 @@ describe('`run()` with `transactional`', () => {
     expect(await service.run(job, work)).toEqual({ value: { attempt: 2 }, replayed: true });
     expect(await shop.committed()).toEqual(['row 2', 'by hand 2']);
   });
+
+  it.each([false, true])(
+    'inside a handler that is rolled back lasts as its record says, with `transactional: %s`',
+    async (own) => {
+      const pay = transactional('pay', async (op) => {
+        await shop.effects.insert({ what: 'of the handler', attempt: op.attempt });
+        const { replayed } = await opened.service.run({ ...job, transactional: own }, async (inner) => {
+          await shop.effects.insert({ what: 'of the job', attempt: inner.attempt });
+        });
+        if (op.attempt === 1) throw new Error('a bug');
+        return { replayed };
+      });
+      const opened: OpenShop = await shop.open('express', { controllers: [pay] });
+
+      expect((await send(opened, '/pay', { key: 'k' })).status).toBe(500);
+      expect((await send(opened, '/pay', { key: 'k' })).json).toEqual({ replayed: true });
+      expect(await shop.committed()).toEqual(['of the job 1', 'of the handler 2']);
+    },
+  );
 
   it('throws commit-failed when another has taken over, and its work has done nothing', async () => {
     const { service } = await shop.open('express', {});

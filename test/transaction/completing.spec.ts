@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TransactionEndedError, TransactionMisusedError } from '../../libs/idempotency/src/typeorm/index.js';
@@ -233,7 +234,7 @@ describeBenches(
     });
 
     it('a deadlock undoes all, also when the handler catches it and goes on: it counts as a conflict', async () => {
-      const rows = await Promise.all(['a', 'b'].map((text) => bench.notes.save({ text })));
+      const rows = await bench.notes.save([{ text: 'a' }, { text: 'b' }]);
       const change = (row: number) => `update notes set text = concat(text, '!') where id = ${rows[row]?.id}`;
       const other = bench.outside.createQueryRunner();
       await other.startTransaction();
@@ -306,6 +307,24 @@ describeBenches(
       });
       expect(value).toEqual(['a', 'b', 'c']);
       expect(await bench.committed()).toEqual(['a', 'b', 'c', 'd']);
+    });
+
+    it('what is written as rows of a stream come in is inside as well', async () => {
+      await bench.notes.insert([{ text: 'a' }, { text: 'b' }]);
+      const ran = bench.run(async () => {
+        const stream = await bench.notes.createQueryBuilder('note').stream();
+        const writes: Promise<unknown>[] = [];
+        stream.on('data', (row: unknown) => {
+          const { note_text: text } = row as { note_text: string };
+          writes.push(bench.notes.insert({ text: `${text} again` }));
+        });
+        await once(stream, 'end');
+        await Promise.all(writes);
+        expect(await bench.notes.count()).toBe(4);
+        throw new Error('no');
+      });
+      await expect(ran).rejects.toThrow('no');
+      expect(await bench.committed()).toEqual(['a', 'b']);
     });
 
     it('a stream that nobody reads to its end holds nothing up', async () => {

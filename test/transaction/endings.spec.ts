@@ -4,6 +4,7 @@ import type { QueryRunner } from 'typeorm';
 import { StorageUnavailableError } from '../../libs/idempotency/src/core/errors.js';
 import { Gate } from '../../libs/idempotency/src/testing/gate.js';
 import { outsideTransaction, TransactionEndedError } from '../../libs/idempotency/src/typeorm/index.js';
+import { runningScope } from '../../libs/idempotency/src/typeorm/transaction/scope.js';
 import { eventually } from '../support/postgres-fixture.js';
 import { describeBenches, HOUR_MS, type Bench } from './support/bench.js';
 
@@ -21,7 +22,8 @@ async function connections({ outside, sql, dataSource }: Bench): Promise<{ all: 
     sql({
       PostgreSQL: `select count(*) as all, count(*) filter (where xact_start is not null) as busy
         from pg_stat_activity where datname = '${name}' and application_name = 'bench'`,
-      MariaDB: `select count(*) as \`all\`, (select count(*) from information_schema.innodb_trx) as busy
+      MariaDB: `select count(*) as \`all\`, (select count(*) from information_schema.innodb_trx t
+          join information_schema.processlist p on p.id = t.trx_mysql_thread_id where p.db = '${name}') as busy
         from information_schema.processlist where db = '${name}' and id <> connection_id()`,
     }),
   );
@@ -188,6 +190,53 @@ describeBenches((bench: Bench) => {
     });
     await transaction.close();
     expect(await bench.committed()).toEqual(['second run']);
+  });
+
+  it('what a first try has left running is not in the transaction of the second one', async () => {
+    const transaction = bench.transactions.open();
+    const second = new Gate();
+    let late: Promise<readonly PromiseSettledResult<unknown>[]> | undefined;
+    await transaction.enter(async () => {
+      await transaction.begin();
+      await transaction.enter(async () => {
+        await bench.notes.insert({ text: 'first try' });
+        late = second
+          .pass()
+          .then(() =>
+            Promise.allSettled([
+              bench.notes.insert({ text: 'late' }),
+              bench.dataSource.transaction((manager) => manager.insert('Note', { text: 'late as well' })),
+              Promise.resolve().then(() => transaction.manager.insert('Note', { text: 'late by hand' })),
+            ]),
+          );
+      });
+      await transaction.close();
+      await transaction.begin();
+      await transaction.enter(async () => {
+        second.open();
+        for (const end of (await late) ?? [])
+          expect(end).toEqual({ status: 'rejected', reason: expect.any(TransactionEndedError) });
+        await bench.notes.insert({ text: 'second try' });
+      });
+      await transaction.commit();
+    });
+    await transaction.close();
+    expect(late).toBeDefined();
+    expect(await bench.committed()).toEqual(['second try']);
+  });
+
+  it('a connection that it has made for the pool knows nothing of it', async () => {
+    const one = await bench.another({ poolSize: 1 });
+    await one.run(() => one.notes.insert({ text: 'a' }));
+    // Of a later owner: drivers call back where the connection was made.
+    const runner = one.dataSource.createQueryRunner();
+    const client = (await runner.connect()) as { query(sql: string, done: () => void): unknown };
+    const scope = await new Promise((resolve) => {
+      client.query('select 1', () => resolve(runningScope.getStore()));
+    });
+    await runner.release();
+    // Not the scope itself: to tell what it is would take a minute.
+    expect(scope === undefined).toBe(true);
   });
 
   it('a statement that does not end holds its rollback up for 5 s, and costs the connection', async () => {

@@ -44,6 +44,32 @@ describeBenches((bench: Bench) => {
       expect(await bench.committed()).toEqual(['after']);
     });
 
+    it('that has failed takes nothing more in, nor does the handler in its place', async () => {
+      const undone = new Gate();
+      await bench.run(async () => {
+        let late: Promise<unknown> | undefined;
+        const failed = bench.dataSource.transaction(async () => {
+          await bench.notes.insert({ text: 'inner' });
+          late = undone
+            .pass()
+            .then(() =>
+              Promise.allSettled([
+                bench.notes.insert({ text: 'late' }),
+                bench.dataSource.transaction((manager) => manager.insert('Note', { text: 'late as well' })),
+              ]),
+            );
+          throw no;
+        });
+        await expect(failed).rejects.toBe(no);
+        undone.open();
+        expect(await late).toEqual(
+          Array(2).fill({ status: 'rejected', reason: expect.any(TransactionMisusedError) }),
+        );
+        await bench.notes.insert({ text: 'after' });
+      });
+      expect(await bench.committed()).toEqual(['after']);
+    });
+
     it('may hold another one', async () => {
       await bench.run(async () => {
         await bench.dataSource.transaction(async (outer) => {

@@ -67,6 +67,9 @@ const noteColumns = {
 const Note1 = new EntitySchema<Note>({ name: 'Note', tableName: 'notes', columns: noteColumns });
 const Note03 = new EntitySchema03<Note>({ name: 'Note', tableName: 'notes', columns: noteColumns });
 
+/** One of each for a whole spec file. */
+const servers: { PostgreSQL?: ReturnType<typeof usePostgres>; MariaDB?: ReturnType<typeof useMariaDb> } = {};
+
 /** A suite per database and version of TypeORM. */
 export function describeBenches(
   tests: (bench: Bench) => void,
@@ -78,10 +81,8 @@ export function describeBenches(
   ],
 ): void {
   const databases = new Set(combinations.map(([database]) => database));
-  const servers = {
-    ...(databases.has('PostgreSQL') ? { PostgreSQL: usePostgres() } : {}),
-    ...(databases.has('MariaDB') ? { MariaDB: useMariaDb() } : {}),
-  };
+  if (databases.has('PostgreSQL')) servers.PostgreSQL ??= usePostgres();
+  if (databases.has('MariaDB')) servers.MariaDB ??= useMariaDb();
   describe.each(combinations)('%s with TypeORM %s', (database, version) => {
     const fixture = servers[database];
     const opened: DataSource[] = [];
