@@ -74,6 +74,14 @@ describe('the environment', () => {
     expect(() => read({ [name]: value })).toThrow(allowed);
   });
 
+  it.each(['http://me:secret@bank', 'http://secret@bank'])(
+    'has no use for a user in PAYMENTS_URL, and does not show it: %s',
+    (url) => {
+      expect(() => read({ PAYMENTS_URL: url })).toThrow('PAYMENTS_URL has a user or a password in it');
+      expect(() => read({ PAYMENTS_URL: url })).not.toThrow('secret');
+    },
+  );
+
   it('never shows the password of a URL that does not fit', () => {
     expect(() => read({ DATABASE_URL: 'oracle://me:se@cret@db/shop' })).toThrow("'oracle://me:…@db/shop'");
   });

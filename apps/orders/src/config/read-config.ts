@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { readChoice, readPort, readText, readUrl } from '../../../shared/src/start/environment.js';
 import type { Environment } from '../../../shared/src/start/environment.js';
+import { StartError } from '../../../shared/src/start/start-error.js';
 import { PLATFORMS, STORAGES } from './app-config.js';
 import type { AppConfig } from './app-config.js';
 
@@ -28,7 +29,16 @@ export function readConfig(env: Environment, checkout: string): AppConfig {
     lease: readText(env, 'LEASE'),
     databaseUrl: readUrl(env, 'DATABASE_URL', ['postgres:', 'postgresql:', 'mariadb:', 'mysql:']),
     redisUrl: readUrl(env, 'REDIS_URL', ['redis:', 'rediss:']) ?? 'redis://127.0.0.1:6379',
-    paymentsUrl: readUrl(env, 'PAYMENTS_URL', ['http:', 'https:']),
+    paymentsUrl: readPaymentsUrl(env),
     dataDir: resolve(checkout, readText(env, 'DATA_DIR') ?? '.data'),
   };
+}
+
+/** `fetch` refuses every URL with a user in it, so each payment would be answered as if nobody were there. */
+function readPaymentsUrl(env: Environment): string | undefined {
+  const url = readUrl(env, 'PAYMENTS_URL', ['http:', 'https:']);
+  if (url === undefined || new URL(url).username + new URL(url).password === '') return url;
+  throw new StartError(
+    'PAYMENTS_URL has a user or a password in it. The payment service knows neither: leave them out.',
+  );
 }

@@ -58,6 +58,7 @@ export function storageWithCrashPoints(storage: IdempotencyStorage): Idempotency
 
 const transactionsWithPoints = (transactions: StorageTransactions): StorageTransactions => ({
   isolations: transactions.isolations,
+  outside: (fn) => transactions.outside(fn),
   open: (isolation) => around(transactions.open(isolation), 'transaction', waitedFor(TRANSACTION), {}),
 });
 

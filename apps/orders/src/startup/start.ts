@@ -89,7 +89,7 @@ async function startPayments(
     const url = paymentsUrl.replace(/\/+$/, '');
     return {
       address: { url: () => url, lost: () => undefined },
-      description: `yours, ${withoutPassword(url)}`,
+      description: `yours, ${url}`,
     };
   }
   const starting = startEmbeddedPayments(dataDir, (line) => progress.say(`Payments: ${line}`));

@@ -1,4 +1,6 @@
 import { Body, Controller, Get, Headers, Post, Query, Res } from '@nestjs/common';
+import { Problem } from '../../../shared/src/problems/problem.js';
+import { Books } from '../ledger/books.js';
 import type { Answer } from '../ledger/entry.js';
 import { OncePerKey } from '../ledger/once-per-key.js';
 import { ChargesService } from './charges.service.js';
@@ -17,6 +19,7 @@ export class ChargesController {
     private readonly charges: ChargesService,
     private readonly refunds: RefundsService,
     private readonly once: OncePerKey,
+    private readonly books: Books,
   ) {}
 
   @Post('charges')
@@ -42,8 +45,10 @@ export class ChargesController {
     return this.charges.list(readReference(reference));
   }
 
+  /** Not well is one that answers what was decided and can decide nothing more: whoever watches it has to restart it. */
   @Get('health')
   health(): { status: 'ok'; running: number } {
+    if (this.books.failure) throw new Problem(503, 'ledger-unwritable', this.books.failure.message);
     return { status: 'ok', running: this.once.size };
   }
 }

@@ -11,7 +11,7 @@ export const OPERATIONS = ['charge', 'refund'] as const;
 /** Where: before the decision is in the ledger, or after that and before the answer leaves. */
 export type FaultPoint = (typeof POINTS)[number];
 export type FaultOperation = (typeof OPERATIONS)[number];
-/** `die`: kill -9 of itself. `break`: the connection ends without an answer. `fail`: 500. `wait`: answers late. */
+/** `die`: kill -9 of itself. `break`: the connection ends without an answer. `fail`: 500. `wait`: goes on late, or when the fault is cleared or replaced. */
 export type FaultKind = (typeof KINDS)[number];
 
 export interface Fault {
@@ -30,6 +30,7 @@ export interface Fault {
 export class Faults {
   private fault: Fault | undefined;
   private left = 0;
+  private waiting = new AbortController();
 
   constructor(first?: Fault) {
     if (first) this.set(first);
@@ -37,12 +38,15 @@ export class Faults {
 
   /** Replaces what was set before. */
   set(fault: Fault): void {
+    this.clear();
     this.fault = fault;
     this.left = fault.times ?? 1;
   }
 
   clear(): void {
     this.fault = undefined;
+    this.waiting.abort();
+    this.waiting = new AbortController();
   }
 
   async at(point: FaultPoint, operation: FaultOperation): Promise<void> {
@@ -58,7 +62,7 @@ export class Faults {
       case 'fail':
         throw new Problem(500, 'failed-on-command', 'This service was told to fail here.');
       case 'wait':
-        await sleep(fault.waitMs ?? 1_000);
+        await sleep(fault.waitMs ?? 1_000, undefined, { signal: this.waiting.signal }).catch(() => undefined);
     }
   }
 }

@@ -14,6 +14,11 @@ export class Books {
     for (const entry of ledger.entries) this.add(entry);
   }
 
+  /** Why no decision can be written any more. */
+  get failure(): Error | undefined {
+    return this.ledger.failure;
+  }
+
   decided(key: string): Entry | undefined {
     return this.byKey.get(key);
   }

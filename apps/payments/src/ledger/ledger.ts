@@ -43,6 +43,11 @@ export class Ledger {
     }
   }
 
+  /** Why nothing can be written any more; a restart reads what is on the disk and begins anew. */
+  get failure(): Error | undefined {
+    return this.broken;
+  }
+
   /** Resolves when the entry is on the disk. Those that wait while another one is written share the next write. */
   append(entry: Entry): Promise<void> {
     return new Promise((written, failed) => {

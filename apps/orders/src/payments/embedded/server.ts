@@ -17,7 +17,7 @@ const STOP_TIMEOUT_MS = 10_000;
 
 const logFile = (home: string): string => join(home, 'payments.log');
 
-/** The service of `home` if it lives and answers; one that lives and does not answer is ended. */
+/** The service of `home` if it lives and is well; one that lives and does not answer, or cannot write, is ended. */
 export async function runningServer(home: string): Promise<ServerMark | undefined> {
   const server = findServer(home);
   if (!server || (await answers(server))) return server;
@@ -44,13 +44,21 @@ export async function startServer(home: string): Promise<ServerMark> {
 export async function stopServer(home: string): Promise<void> {
   const server = findServer(home);
   if (!server) return;
-  process.kill(server.pid, 'SIGTERM');
+  send(server, 'SIGTERM');
   if (!(await hasEnded(server.pid, STOP_TIMEOUT_MS))) await endAtOnce(server);
 }
 
-async function endAtOnce({ pid }: ServerMark): Promise<void> {
-  process.kill(pid, 'SIGKILL');
-  await hasEnded(pid, STOP_TIMEOUT_MS);
+async function endAtOnce(server: ServerMark): Promise<void> {
+  send(server, 'SIGKILL');
+  await hasEnded(server.pid, STOP_TIMEOUT_MS);
+}
+
+function send({ pid }: ServerMark, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has ended by itself since we looked
+  }
 }
 
 async function answers({ url }: ServerMark): Promise<boolean> {
@@ -80,6 +88,7 @@ async function launch(home: string, giveUpAt: number): Promise<string> {
   child.once('exit', () => (ended = true)).once('error', () => (ended = true));
   child.unref();
   while (!ended && Date.now() < giveUpAt && !findServer(home)) await sleep(5);
+  if (!findServer(home)) child.kill('SIGKILL'); // too late: nobody would know of it
   return readFileSync(file).subarray(from).toString();
 }
 

@@ -64,6 +64,7 @@ export class PaymentGateway {
     const { status, body } = await this.send(method, path, call);
     if (status < 300) return body;
     if (status === 402) throw declined();
+    if (status >= 500) this.address.lost();
     throw unexpected(`${method} ${path.split('?')[0]}`, status, body);
   }
 
