@@ -23,6 +23,20 @@ const SERVERS = [
     brewPackage: 'mariadb',
     dnfPackage: 'mariadb-server',
   },
+  {
+    program: 'rabbitmq-server',
+    debianPackage: 'rabbitmq-server',
+    service: 'rabbitmq-server',
+    brewPackage: 'rabbitmq',
+    dnfPackage: 'rabbitmq-server',
+  },
+  {
+    program: 'nats-server',
+    debianPackage: 'nats-server',
+    service: 'nats-server',
+    brewPackage: 'nats-server',
+    dnfPackage: 'nats-server',
+  },
 ];
 
 /** Servers lie where not everybody's PATH leads; `mariadb-server.ts` looks there as well. */
@@ -82,7 +96,11 @@ function install(packages) {
   }
 }
 
-const names = (servers) => servers.map(({ program }) => program).join(' and ');
+const names = (servers) => {
+  const programs = servers.map(({ program }) => program);
+  const last = programs.pop();
+  return programs.length === 0 ? last : `${programs.join(', ')} and ${last}`;
+};
 const areMissing = (servers) => (servers.length === 1 ? 'which is missing' : 'which are missing');
 
 /** What to type, where it is not done here. */
