@@ -5,8 +5,8 @@ const frameworks = ['@nestjs/*', 'rxjs', 'rxjs/*', 'express', 'fastify'];
 const databases = ['redis', '@redis/*', 'ioredis', 'typeorm', 'typeorm/*', 'pg', 'mysql2'];
 const network = ['node:http', 'node:http2', 'node:https', 'node:net', 'http', 'https', 'net'];
 
-const layer = (folder, { packages = [], folders = [] }) => ({
-  files: [`libs/idempotency/src/${folder}/**/*.ts`],
+const layer = (folder, { files = `${folder}/**/*.ts`, packages = [], folders = [], paths = [] }) => ({
+  files: [`libs/idempotency/src/${files}`],
   ignores: ['**/*.spec.ts'],
   rules: {
     'no-restricted-imports': [
@@ -24,11 +24,18 @@ const layer = (folder, { packages = [], folders = [] }) => ({
                 },
               ]
             : []),
+          ...paths.map((regex) => ({ regex, message: `\`${folder}\` must not know this layer.` })),
         ],
       },
     ],
   },
 });
+
+/** What is in `typeorm/outbox` is of that layer; the folder `outbox` is another, which its entry alone hands on. */
+const typeorm = {
+  packages: [...frameworks, 'redis', 'ioredis'],
+  folders: ['http', 'nest', 'redis', 'testing'],
+};
 
 export default tseslint.config(
   { ignores: ['**/dist/**', '**/node_modules/**', '.data/**', 'coverage/**'] },
@@ -61,19 +68,27 @@ export default tseslint.config(
   },
   layer('core', {
     packages: [...frameworks, ...databases, ...network],
-    folders: ['http', 'nest', 'redis', 'typeorm', 'testing'],
+    folders: ['http', 'nest', 'redis', 'typeorm', 'outbox', 'testing'],
   }),
   layer('http', {
     packages: [...frameworks, ...databases],
-    folders: ['nest', 'redis', 'typeorm', 'testing'],
+    folders: ['nest', 'redis', 'typeorm', 'outbox', 'testing'],
   }),
   layer('redis', {
     packages: [...frameworks, 'typeorm', 'typeorm/*'],
-    folders: ['http', 'nest', 'typeorm', 'testing'],
+    folders: ['http', 'nest', 'typeorm', 'outbox', 'testing'],
   }),
-  layer('typeorm', {
-    packages: [...frameworks, 'redis', 'ioredis'],
-    folders: ['http', 'nest', 'redis', 'testing'],
+  layer('typeorm', { ...typeorm, paths: ['^\\.\\./outbox/'] }),
+  layer('typeorm', { ...typeorm, files: 'typeorm/index.ts' }),
+  layer('typeorm', { ...typeorm, files: 'typeorm/*/**/*.ts', paths: ['^(\\.\\./){2,}outbox/'] }),
+  layer('outbox', {
+    packages: [
+      '@nestjs/microservices',
+      'express',
+      'fastify',
+      ...databases.filter((name) => !/^typeorm/.test(name)),
+    ],
+    folders: ['http', 'redis', 'testing'],
   }),
   {
     files: ['libs/idempotency/src/index.ts'],
@@ -82,16 +97,19 @@ export default tseslint.config(
         'error',
         {
           patterns: [
-            { group: ['**/redis/**', '**/typeorm/**', '**/testing/**'], message: 'An entry of its own.' },
+            {
+              group: ['**/redis/**', '**/typeorm/**', '**/outbox/**', '**/testing/**'],
+              message: 'An entry of its own.',
+            },
           ],
         },
       ],
     },
   },
-  layer('nest', { packages: databases, folders: ['redis', 'typeorm', 'testing'] }),
+  layer('nest', { packages: databases, folders: ['redis', 'typeorm', 'outbox', 'testing'] }),
   layer('testing', {
     packages: [...frameworks, ...databases, ...network],
-    folders: ['http', 'nest', 'redis', 'typeorm'],
+    folders: ['http', 'nest', 'redis', 'typeorm', 'outbox'],
   }),
   {
     files: ['libs/idempotency/src/core/**/*.ts'],

@@ -15,7 +15,7 @@ await takeLock();
 try {
   const sources = hashOfSources();
   if (read(stamp) !== sources) {
-    console.log('0/4 Build: compiling, because there is no build of these sources yet');
+    console.log('0/6 Build: compiling, because there is no build of these sources yet');
     compile();
     writeFileSync(stamp, sources);
   }
@@ -71,7 +71,7 @@ async function takeLock() {
     }
     const holder = Number(read(lock));
     if (holder && !isAlive(holder)) rmSync(lock, { force: true });
-    else if (holder && !told) console.log(`0/4 Build: waiting for process ${holder}, which is compiling`);
+    else if (holder && !told) console.log(`0/6 Build: waiting for process ${holder}, which is compiling`);
     await sleep(100);
   }
 }

@@ -10,9 +10,18 @@ import { readSources, type Sources } from './crash/sources.js';
 import { pointsInTheSources, waitsOf, type Wait } from './crash/waits.js';
 
 const ROUTES = ['POST /orders', 'POST /orders/:id/payments'];
-const ORDERS = 'apps/orders/src/orders/orders.service.ts';
-const GATEWAY = 'apps/orders/src/payments/gateway/payment-gateway.ts';
-const STOCK = 'apps/orders/src/stock/stock.repository.ts';
+const APP = 'apps/orders/src';
+const ORDERS = `${APP}/orders/orders.service.ts`;
+const PLACEMENT = `${APP}/orders/order-placement.ts`;
+const GATEWAY = `${APP}/payments/gateway/payment-gateway.ts`;
+const STOCK = `${APP}/stock/stock.repository.ts`;
+const RESERVATION = `${APP}/stock/stock.consumer.ts`;
+const MAIL = `${APP}/mail/mail.consumer.ts`;
+const MAILER = `${APP}/mail/mailer.ts`;
+const OUTBOX = `${APP}/messages/outbox.ts`;
+const PUBLISHER = `${APP}/messages/message-publisher.ts`;
+const CLIENT = `${APP}/messages/in-process/in-process.client.ts`;
+const SERVER = `${APP}/messages/in-process/in-process.server.ts`;
 
 let sources: Sources;
 beforeAll(() => {
@@ -26,24 +35,32 @@ const withoutPoints = (read: Sources): string[] =>
     .filter(({ heldBy }) => heldBy.length === 0)
     .map(({ place, text }) => `${place} ${text}`);
 
-describe('the order and the payment path', () => {
+describe('the path of an order, of its messages and of its payment', () => {
   it('waits for nothing that has no point before and after it', () => {
     expect(withoutPoints(sources)).toEqual([]);
   });
 
-  it('is followed from the controllers through services and repositories to the payment service', () => {
+  it('is followed from the controllers to the outbox and the payment service, and from the outbox to the mailer', () => {
     const files = waitsIn(sources).map(({ place }) => place.replace(/:\d+$/, ''));
     expect(new Set(files)).toEqual(
       new Set([
-        'apps/orders/src/orders/orders.controller.ts',
-        'apps/orders/src/orders/orders.repository.ts',
+        `${APP}/orders/orders.controller.ts`,
+        `${APP}/orders/orders.repository.ts`,
         ORDERS,
+        PLACEMENT,
+        `${APP}/operations/operation-log.ts`,
         GATEWAY,
-        'apps/orders/src/payments/payments.controller.ts',
-        'apps/orders/src/payments/payments.repository.ts',
-        'apps/orders/src/payments/payments.service.ts',
-        'apps/orders/src/runs/run-log.ts',
+        `${APP}/payments/payments.controller.ts`,
+        `${APP}/payments/payments.repository.ts`,
+        `${APP}/payments/payments.service.ts`,
+        `${APP}/runs/run-log.ts`,
+        PUBLISHER,
+        CLIENT,
+        SERVER,
+        RESERVATION,
         STOCK,
+        MAIL,
+        MAILER,
       ]),
     );
   });
@@ -60,7 +77,7 @@ describe('a wait that has no point', () => {
     [
       'an await of something else',
       ORDERS,
-      'const order = await this.insertOnce(',
+      'const order = await this.placement.place(',
       'await Promise.resolve();\n    $&',
       'await Promise.resolve()',
     ],
@@ -69,14 +86,14 @@ describe('a wait that has no point', () => {
       STOCK,
       '@CrashPoints()\n',
       '',
-      'await this.stock.takeFor(order.id, dto.items)',
+      'await this.stock.takeFor(data.orderId, data.items)',
     ],
     [
       'a method that merely returns a promise',
       STOCK,
       'async takeFor(',
       'takeFor(',
-      'await this.stock.takeFor(order.id, dto.items)',
+      'await this.stock.takeFor(data.orderId, data.items)',
     ],
     [
       'a second wait in a method',
@@ -102,33 +119,66 @@ describe('a wait that has no point', () => {
     [
       'a `then`',
       ORDERS,
-      'await this.insertOnce(userId, dto, idempotencyKey)',
+      'return this.placeOnce(userId, dto, idempotencyKey)',
       '$&.then((order) => order)',
-      'this.insertOnce(userId, dto, idempotencyKey).then',
+      'this.placeOnce(userId, dto, idempotencyKey).then',
     ],
     [
       'a `for await`',
       ORDERS,
-      'const order = await this.insertOnce(',
+      'const order = await this.placement.place(',
       'for await (const _ of []);\n    $&',
       'for await (const _ of []);',
     ],
     [
       'one of several that are waited for together',
       ORDERS,
-      /await (this\.insertOnce\(.*?\));/,
+      /await (this\.placement\.place\(.*?\));/,
       'await Promise.all([$1, Promise.resolve()]).then(([first]) => first);',
       'Promise.all',
     ],
   ];
 
+  const changed = (
+    file: string,
+    from: string | RegExp,
+    to: string,
+    text = readFileSync(join(sources.checkout, file), 'utf8'),
+  ): string => {
+    expect(text).toMatch(from);
+    return text.replace(from, to);
+  };
+
   it.each(MUTATIONS)('is found, with file and line: %s', (_what, file, from, to, found) => {
-    const text = readFileSync(join(sources.checkout, file), 'utf8');
-    const changed = text.replace(from, to);
-    expect(changed).not.toBe(text);
-    const strange = withoutPoints(readSources(new Map([[file, changed]]), sources));
+    const strange = withoutPoints(readSources(new Map([[file, changed(file, from, to)]]), sources));
     expect(strange).toEqual(expect.arrayContaining([expect.stringContaining(found)]));
     for (const each of strange) expect(each).toMatch(/^apps\/orders\/src\/\S+\.ts:\d+ /);
+  });
+
+  it('is found wherever a message comes by, from the outbox to what its consumers wait for', () => {
+    const plants: readonly (readonly [file: string, before: string])[] = [
+      [PLACEMENT, 'await this.outbox.add('],
+      [OUTBOX, 'publisher.publish('],
+      [PUBLISHER, 'await lastValueFrom('],
+      [CLIENT, 'await this.server.deliver('],
+      [SERVER, 'await this.untilOpen('],
+      [RESERVATION, 'await this.stock.takeFor('],
+      [MAIL, 'await op.step('],
+      [MAIL, 'this.mailer.send('],
+      [MAILER, 'await this.post('],
+    ];
+    const texts = new Map([[OUTBOX, changed(OUTBOX, '(message) =>', 'async (message) =>')]]);
+    for (const [file, before] of plants) {
+      const planted = `(await Promise.resolve('before ${before}')) ?? $&`;
+      texts.set(file, changed(file, before, planted, texts.get(file)));
+    }
+    const strange = withoutPoints(readSources(texts, sources));
+    for (const [file, before] of plants)
+      expect(strange).toContainEqual(
+        expect.stringMatching(
+          new RegExp(`^${file}:\\d+ await Promise.resolve\\('before ${before.replace('(', '\\(')}`),
+        ),
+      );
   });
 });
 

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { startChildApp, type ChildApp } from '../support/child-app.js';
+import { eventually } from '../support/postgres-fixture.js';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 
@@ -70,20 +71,33 @@ export class Pair {
     private readonly client: Client,
   ) {}
 
-  /** From now on a handler takes as long as the database does for an insert, and the table starts empty. */
-  async handlersTake(ms: number): Promise<void> {
+  /** Handlers wait in their insert until `free`; the table starts empty. */
+  async hold(): Promise<void> {
     await this.client.query(`
       truncate orders;
-      create or replace function dawdle() returns trigger language plpgsql as
-        $$ begin perform pg_sleep(${ms / 1000}); return new; end $$;
-      create or replace trigger dawdle before insert on orders for each row execute function dawdle()`);
+      create or replace function held() returns trigger language plpgsql as
+        $$ begin perform pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1); return new; end $$;
+      create or replace trigger held before insert on orders for each row execute function held();
+      select pg_advisory_lock(1)`);
+  }
+
+  /** From now on handlers go on. */
+  async free(): Promise<void> {
+    await this.client.query('select pg_advisory_unlock_all()');
+  }
+
+  /** A handler has come to its insert and waits there. */
+  async held(): Promise<void> {
+    const waiting = `select from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`;
+    await eventually(async () => {
+      if ((await this.client.query(waiting)).rowCount === 0) throw new Error('no handler waits');
+    }, 10_000);
   }
 
   /** 50 requests at the same moment, every other one to the other process. */
-  async fifty(key: string): Promise<Answer[]> {
-    return Promise.all(
-      Array.from({ length: 50 }, (_, at) => placeOrder(at % 2 ? this.first : this.second, key)),
-    );
+  fifty(key: string): Promise<Answer>[] {
+    return Array.from({ length: 50 }, (_, at) => placeOrder(at % 2 ? this.first : this.second, key));
   }
 
   /** Every handler that ran to its end has inserted a row. */

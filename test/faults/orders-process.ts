@@ -7,7 +7,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { IdempotencyModule, type IdempotencyModuleOptions } from 'nestjs-idempotent';
 import { redisStorage } from 'nestjs-idempotent/redis';
-import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
+import { OutboxModule, typeOrmStorage } from 'nestjs-idempotent/typeorm';
 import { DatabaseModule } from '../../apps/orders/src/database/database.module.js';
 import { openDatabase } from '../../apps/orders/src/database/open-database.js';
 import { OrdersModule } from '../../apps/orders/src/orders/orders.module.js';
@@ -30,6 +30,8 @@ const root = {
   imports: [
     IdempotencyModule.forRoot(options),
     DatabaseModule.register(dataSource),
+    // What is told of an order stays in its table.
+    OutboxModule.forRoot({ publish: () => undefined, relay: false }),
     UsersModule,
     OrdersModule,
   ],

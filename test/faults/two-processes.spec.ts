@@ -1,6 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../support/postgres-fixture.js';
 import { FaultBench, placeOrder, type Answer, type Pair, type StorageName } from './fault-bench.js';
+
+const LEASE = '2s';
+const LEASE_MS = 2000;
 
 let bench: FaultBench;
 beforeAll(async () => {
@@ -17,12 +21,19 @@ describe.each<StorageName>(['redis', 'typeorm'])(
     let pair: Pair;
     // A lease is counted by the server, so the tests below wait for real.
     beforeAll(async () => {
-      pair = await bench.pair(storage, { lease: '2s' });
+      pair = await bench.pair(storage, { lease: LEASE });
     }, 120_000);
+    // Whatever a failed test has left behind.
+    afterEach(() => pair.free());
 
     it('run one of 50 concurrent orders with one key; every other answer is 409 with Retry-After', async () => {
-      await pair.handlersTake(1000);
-      const answers = await pair.fifty('fifty');
+      await pair.hold();
+      let refusals = 0;
+      const asked = pair.fifty('fifty');
+      for (const answer of asked) void answer.then(({ status }) => (refusals += status === 409 ? 1 : 0));
+      await eventually(() => expect(refusals).toBe(49), 20_000);
+      await pair.free();
+      const answers = await Promise.all(asked);
       const created = answers.filter(({ status }) => status === 201);
       const refused = answers.filter(({ status }) => status === 409);
       expect([created.length, refused.length]).toEqual([1, 49]);
@@ -36,12 +47,16 @@ describe.each<StorageName>(['redis', 'typeorm'])(
     }, 30_000);
 
     it('let the successor’s answer stay when the first process stands still beyond its lease, and mark the late one', async () => {
-      await pair.handlersTake(800);
+      await pair.hold();
       const late = placeOrder(pair.first, 'stopped');
-      await sleep(400); // the claim is made, the insert still takes its time
+      await pair.held();
       pair.first.signal('SIGSTOP');
-      await sleep(2300);
-      const successor = await placeOrder(pair.second, 'stopped');
+      await pair.free();
+      const successor = await eventually(async () => {
+        const answer = await placeOrder(pair.second, 'stopped');
+        if (answer.status === 409) throw new Error('the lease of the first is not over');
+        return answer;
+      });
       pair.first.signal('SIGCONT');
       const superseded = await late;
       expect([successor.status, successor.headers.get('idempotency-status')]).toEqual([201, null]);
@@ -53,20 +68,23 @@ describe.each<StorageName>(['redis', 'typeorm'])(
     }, 30_000);
 
     it('run a handler once that takes longer than the lease, because the lease is renewed', async () => {
-      await pair.handlersTake(4500);
+      await pair.hold();
       const answer = placeOrder(pair.first, 'slow');
-      await sleep(3000);
+      await pair.held();
+      await sleep(LEASE_MS + 300);
       expect((await placeOrder(pair.second, 'slow')).status).toBe(409);
+      await pair.free();
       expect((await answer).status).toBe(201);
       expect(await pair.handlerExecutions()).toBe(1);
     }, 30_000);
 
     it('take over after kill -9 in the handler when Retry-After says so', async () => {
-      await pair.handlersTake(1000);
+      await pair.hold();
       const lost = placeOrder(pair.first, 'killed').then(seen, () => 'no answer');
-      await sleep(400);
+      await pair.held();
       pair.first.signal('SIGKILL');
       expect(await lost).toBe('no answer');
+      await pair.free();
       for (let asked = 0; asked < 4; asked += 1) {
         const { status, headers } = await placeOrder(pair.second, 'killed');
         if (status === 201) return;
@@ -78,8 +96,12 @@ describe.each<StorageName>(['redis', 'typeorm'])(
 
     it(`answer all of 50 with the one recorded 201 with inFlight 'wait'`, async () => {
       const waiting = await bench.pair(storage, { inFlight: 'wait' });
-      await waiting.handlersTake(1000);
-      const answers = await waiting.fifty('fifty');
+      await waiting.hold();
+      const asked = waiting.fifty('fifty');
+      await waiting.held();
+      await sleep(500); // nobody can see that they wait; who comes later gets the same answer
+      await waiting.free();
+      const answers = await Promise.all(asked);
       expect(answers.map(({ status }) => status)).toEqual(Array<number>(50).fill(201));
       expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
       expect(answers.filter(({ headers }) => headers.get('idempotent-replayed') === 'true')).toHaveLength(49);

@@ -86,6 +86,21 @@ describe('IdempotencyService.run', () => {
     );
   });
 
+  it('says with a refusal after how many seconds to come again, and of one that no retry mends nothing', async () => {
+    const service = await startService({ lease: '5s' });
+    const gate = new Gate();
+    const first = service.run(job('k'), () => gate.pass());
+    await gate.reached();
+
+    await expect(service.run(job('k'), () => 'never')).rejects.toMatchObject({ retryAfter: 1 });
+    gate.open();
+    await first;
+    const reused = await service
+      .run(job('k', { fingerprint: 'other' }), () => 'never')
+      .catch((error) => error);
+    expect(reused).toMatchObject({ code: 'key-reused', retryAfter: undefined });
+  });
+
   it('throws what the work throws and gives the key up, so the next call runs, as the next attempt', async () => {
     const service = await startService();
     const failure = new Error('the service is away');

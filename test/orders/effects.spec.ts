@@ -28,10 +28,10 @@ const inDatabase = (sql: string, values: unknown[]): Promise<unknown> =>
   orders.app.get(DataSource).query(sql, values);
 
 describe('the effects of an order', () => {
-  it('are one order, one run, and one move of stock per article', async () => {
+  it('are one order, one run, one e-mail, and one move of stock per article', async () => {
     const ada = newCustomer();
     const order = await ada.order([line('A', 2), line('B', 1), line('A', 3)]);
-    expect(await effectsOf(ada, order)).toEqual({ orders: 1, charges: 0, emails: 0, stockMoves: 2, runs: 1 });
+    expect(await effectsOf(ada, order)).toEqual({ orders: 1, charges: 0, emails: 1, stockMoves: 2, runs: 1 });
     expect(
       await inDatabase('select sku, quantity from stock_moves where order_id = $1 order by sku', [order.id]),
     ).toEqual([
@@ -45,30 +45,30 @@ describe('the effects of an order', () => {
     const asking = { key: randomUUID(), body: { items: [line('A', 1)] } };
     await Promise.all(Array.from({ length: 5 }, () => ada.post('/orders', asking)));
     const { body } = await ada.post('/orders', asking);
-    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, stockMoves: 1, runs: 1 });
+    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, emails: 1, stockMoves: 1, runs: 1 });
   });
 
   it('show a run that was rolled back: the order is gone with what failed after it', async () => {
     const ada = newCustomer();
     const asking = { key: randomUUID(), body: { items: [line('A', 1)] } };
     orders.app.useLogger(false); // a long tale of a missing table
-    await inDatabase('alter table stock_moves rename to moved', []);
+    await inDatabase('alter table operation_log rename to logged', []);
     expect((await ada.post('/orders', asking)).status).toBe(500);
-    await inDatabase('alter table moved rename to stock_moves', []);
+    await inDatabase('alter table logged rename to operation_log', []);
     expect((await ada.get('/orders')).body).toEqual([]);
     const { status, body } = await ada.post('/orders', asking);
     expect(status).toBe(201);
-    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, stockMoves: 1, runs: 2 });
+    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, emails: 1, stockMoves: 1, runs: 2 });
   });
 
-  it('are complete though a crash has parted the order from its stock: the retry makes up for it', async () => {
+  it('are no more when the record of the key is lost: the retry finds the order, and tells of it no second time', async () => {
     const ada = newCustomer();
     const asking = { key: randomUUID(), body: { items: [line('A', 1)] } };
     const { body } = await ada.post('/orders', asking);
-    await inDatabase('delete from stock_moves where order_id = $1', [body.id]);
+    await effectsOf(ada, body); // nothing is on its way any more
     await inDatabase('delete from idempotency_records', []);
     expect((await ada.post('/orders', asking)).body).toEqual(body);
-    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, stockMoves: 1, runs: 2 });
+    expect(await effectsOf(ada, body)).toMatchObject({ orders: 1, emails: 1, stockMoves: 1, runs: 2 });
   });
 
   it('of an order that was made by PUT are its own', async () => {
@@ -76,7 +76,13 @@ describe('the effects of an order', () => {
     await ada.order();
     const id = randomUUID();
     await ada.put(`/orders/${id}`, { body: { items: [line('A', 1)] } });
-    expect(await effectsOf(ada, { id })).toMatchObject({ orders: 1, charges: 0, runs: 0 });
+    expect(await effectsOf(ada, { id })).toMatchObject({
+      orders: 1,
+      charges: 0,
+      emails: 0,
+      stockMoves: 0,
+      runs: 0,
+    });
   });
 
   it('are for the owner alone', async () => {

@@ -123,7 +123,7 @@ describe('the sample on MariaDB', () => {
     expect((await ada.get(`/orders/${order.id}/effects`)).body).toEqual({
       orders: 1,
       charges: 1,
-      emails: 0,
+      emails: 1,
       stockMoves: 1,
       runs: 3,
     });

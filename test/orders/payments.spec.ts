@@ -52,7 +52,7 @@ describe('paying', () => {
     });
     expect(charge).toMatchObject({ amount: TOTAL, status: 'succeeded' });
     expect((await ada.get(`/orders/${order.id}`)).body).toMatchObject({ status: 'paid', version: 2 });
-    expect(await effects()).toEqual({ orders: 1, charges: 1, emails: 0, stockMoves: 1, runs: 2 });
+    expect(await effects()).toEqual({ orders: 1, charges: 1, emails: 1, stockMoves: 1, runs: 2 });
   });
 
   it('again with the same key gets the same answer and charges nothing', async () => {

@@ -32,6 +32,12 @@ describe('the layers', () => {
     ['redis', `import { DataSource } from 'typeorm';`],
     ['redis', `import { Logger } from '@nestjs/common';`],
     ['typeorm', `import { Logger } from '@nestjs/common';`],
+    ['typeorm', `import { Outbox } from '../outbox/outbox.js';`],
+    ['typeorm/outbox', `import { Outbox } from '../../outbox/outbox.js';`],
+    ['typeorm/transaction', `import { Logger } from '@nestjs/common';`],
+    ['outbox', `import { ClientProxy } from '@nestjs/microservices';`],
+    ['outbox', `import { problemDetails } from '../http/problem-details.js';`],
+    ['nest', `import { Outbox } from '../outbox/outbox.js';`],
     ['nest', `import { redisStorage } from '../redis/index.js';`],
     ['nest', `import { createClient } from 'redis';`],
     ['testing', `import { Test } from '@nestjs/testing';`],
@@ -53,5 +59,10 @@ describe('the layers', () => {
   it('allows what points inwards', async () => {
     expect(await rulesBrokenBy('redis', `import { durationMs } from '../core/duration.js';`)).toEqual([]);
     expect(await rulesBrokenBy('nest', `import { Run } from '../core/run.js';`)).toEqual([]);
+    const inOutbox = `import { rowOf } from '../typeorm/outbox/row.js'; import { Injectable } from '@nestjs/common';`;
+    expect(await rulesBrokenBy('outbox', inOutbox)).toEqual([]);
+    const inTables = `import type { MessageRow } from '../outbox/outbox-table.js';`;
+    expect(await rulesBrokenBy('typeorm/migrations', inTables)).toEqual([]);
+    expect(await rulesBrokenBy('typeorm', inTables.replace('../', './'))).toEqual([]);
   });
 });

@@ -7,6 +7,7 @@ import {
   createIdempotencyRecords,
   type TypeOrmStorageOptions,
 } from '../../libs/idempotency/src/typeorm/index.js';
+import { itAtOnce } from '../support/at-once.js';
 import { brokenClauses } from '../support/broken-clauses.js';
 import {
   useMariaDb,
@@ -31,35 +32,42 @@ async function harnessOver(
   return { storage, openPeer: () => Promise.resolve(peer), advance: (ms) => sleep(ms) };
 }
 
+/** The same, with the statements for a MySQL server. */
+async function mySqlHarness(fixture: MariaDbFixture, dataSource: DataSource): Promise<ContractHarness> {
+  const [storage, peer] = [await fixture.mySqlStorage(dataSource), await fixture.mySqlStorage(dataSource)];
+  return { storage, openPeer: () => Promise.resolve(peer), advance: (ms) => sleep(ms) };
+}
+
 describeContract('MariaDB', async () => harnessOver(await mariaDb.migrated()));
 
 describe('typeOrmStorage keeps the whole contract on MariaDB', () => {
-  it('with prepared statements', async () => {
-    const harness = await harnessOver(await mariaDb.migrated(), { preparedStatements: true });
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-  }, 60_000);
+  itAtOnce(
+    {
+      async 'with prepared statements'() {
+        const harness = await harnessOver(await mariaDb.migrated(), { preparedStatements: true });
+        expect(await brokenClauses(storageContract, harness)).toEqual([]);
+      },
 
-  it('over a DataSource of type mysql', async () => {
-    const harness = await harnessOver(await mariaDb.migrated({ type: 'mysql' }));
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-  }, 60_000);
+      async 'over a DataSource of type mysql'() {
+        const harness = await harnessOver(await mariaDb.migrated({ type: 'mysql' }));
+        expect(await brokenClauses(storageContract, harness)).toEqual([]);
+      },
 
-  it('over a single connection, in a table with another name in another database', async () => {
-    const dataSource = await mariaDb.empty({ migrations: [createIdempotencyRecords('App.Keys_2')] });
-    await dataSource.query('create database `App`');
-    await dataSource.runMigrations();
-    const harness = await harnessOver(dataSource, { table: 'App.Keys_2', controlConnections: 1 });
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-  }, 60_000);
-});
+      async 'over a single connection, in a table with another name in another database'() {
+        const dataSource = await mariaDb.empty({ migrations: [createIdempotencyRecords('App.Keys_2')] });
+        await dataSource.query('create database `App`');
+        await dataSource.runMigrations();
+        const harness = await harnessOver(dataSource, { table: 'App.Keys_2', controlConnections: 1 });
+        expect(await brokenClauses(storageContract, harness)).toEqual([]);
+      },
 
-describe('the statements for MySQL keep the whole contract where they can be run: on MariaDB', () => {
-  it('over two instances', async () => {
-    const dataSource = await mariaDb.migrated();
-    const [storage, peer] = [await mariaDb.mySqlStorage(dataSource), await mariaDb.mySqlStorage(dataSource)];
-    const harness = { storage, openPeer: () => Promise.resolve(peer), advance: (ms: number) => sleep(ms) };
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-  }, 60_000);
+      async 'with the statements for MySQL, where they can be run: on MariaDB'() {
+        const harness = await mySqlHarness(mariaDb, await mariaDb.migrated());
+        expect(await brokenClauses(storageContract, harness)).toEqual([]);
+      },
+    },
+    60_000,
+  );
 });
 
 describe.each([
@@ -85,29 +93,39 @@ describe.each([
     ],
   });
 
-  it('typeOrmStorage keeps the whole contract, and with the statements for MySQL as well', async () => {
+  /** As a user of no privileges: `init_connect` is not for those who may do everything. */
+  async function asUser(name: string): Promise<DataSource> {
     const migrated = await peculiar.migrated();
-    // `init_connect` is not for those who may do everything.
-    await migrated.query(`create user app`);
-    await migrated.query(`grant select, insert, update, delete on idempotency_records to app`);
+    await migrated.query(`create user ${name}`);
+    await migrated.query(`grant select, insert, update, delete on idempotency_records to ${name}`);
     const dataSource = await new DataSource({
       ...(migrated.options as MariaDbDataSourceOptions),
       migrationsRun: false,
-      username: 'app',
+      username: name,
     }).initialize();
     const [shown] = await dataSource.query(
       'select @@tx_isolation as isolation, @@time_zone as zone, @@autocommit as commits',
     );
     expect(shown).toMatchObject({ isolation, zone, commits: '0' });
-    expect(await brokenClauses(storageContract, await harnessOver(dataSource, {}, peculiar))).toEqual([]);
-    const [storage, peer] = [
-      await peculiar.mySqlStorage(dataSource),
-      await peculiar.mySqlStorage(dataSource),
-    ];
-    const harness = { storage, openPeer: () => Promise.resolve(peer), advance: (ms: number) => sleep(ms) };
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-    await dataSource.destroy();
-  }, 60_000);
+    return dataSource;
+  }
+
+  itAtOnce(
+    {
+      async 'typeOrmStorage keeps the whole contract'() {
+        const dataSource = await asUser('app');
+        expect(await brokenClauses(storageContract, await harnessOver(dataSource, {}, peculiar))).toEqual([]);
+        await dataSource.destroy();
+      },
+
+      async 'the statements for MySQL keep the whole contract'() {
+        const dataSource = await asUser('app_2');
+        expect(await brokenClauses(storageContract, await mySqlHarness(peculiar, dataSource))).toEqual([]);
+        await dataSource.destroy();
+      },
+    },
+    60_000,
+  );
 
   it('times are those of the server, whoever looks', async () => {
     const dataSource = await peculiar.migrated();

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { storageContract, type ContractHarness } from '../../libs/idempotency/src/testing/index.js';
@@ -7,6 +7,7 @@ import {
   createIdempotencyRecords,
   type TypeOrmStorageOptions,
 } from '../../libs/idempotency/src/typeorm/index.js';
+import { itAtOnce } from '../support/at-once.js';
 import { brokenClauses } from '../support/broken-clauses.js';
 import { usePostgres } from '../support/postgres-fixture.js';
 import { describeContract } from './contract-column.js';
@@ -28,29 +29,36 @@ async function harnessOver(
 describeContract('PostgreSQL', async () => harnessOver(await postgres.migrated()));
 
 describe('typeOrmStorage keeps the whole contract', () => {
-  it('with prepared statements', async () => {
-    const harness = await harnessOver(await postgres.migrated(), { preparedStatements: true });
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-  }, 60_000);
+  itAtOnce(
+    {
+      async 'with prepared statements'() {
+        const harness = await harnessOver(await postgres.migrated(), { preparedStatements: true });
+        expect(await brokenClauses(storageContract, harness)).toEqual([]);
+      },
 
-  it('over a single connection, in a table with another name in another schema', async () => {
-    const dataSource = await postgres.empty({ migrations: [createIdempotencyRecords('App.Keys_2')] });
-    await dataSource.query('create schema "App"');
-    await dataSource.runMigrations();
-    const harness = await harnessOver(dataSource, { table: 'App.Keys_2', controlConnections: 1 });
-    expect(await brokenClauses(storageContract, harness)).toEqual([]);
-  }, 60_000);
+      async 'over a single connection, in a table with another name in another schema'() {
+        const dataSource = await postgres.empty({ migrations: [createIdempotencyRecords('App.Keys_2')] });
+        await dataSource.query('create schema "App"');
+        await dataSource.runMigrations();
+        const harness = await harnessOver(dataSource, { table: 'App.Keys_2', controlConnections: 1 });
+        expect(await brokenClauses(storageContract, harness)).toEqual([]);
+      },
 
-  it('where transactions are serializable unless they say otherwise', async () => {
-    const dataSource = await postgres.empty({ migrations: [CreateIdempotencyRecords1795305600000] });
-    const database = String(dataSource.options.database);
-    await dataSource.query(`alter database "${database}" set default_transaction_isolation to serializable`);
-    await dataSource.destroy();
-    await dataSource.initialize();
-    expect(await dataSource.query('show transaction_isolation')).toEqual([
-      { transaction_isolation: 'serializable' },
-    ]);
-    await dataSource.runMigrations();
-    expect(await brokenClauses(storageContract, await harnessOver(dataSource))).toEqual([]);
-  }, 60_000);
+      async 'where transactions are serializable unless they say otherwise'() {
+        const dataSource = await postgres.empty({ migrations: [CreateIdempotencyRecords1795305600000] });
+        const database = String(dataSource.options.database);
+        await dataSource.query(
+          `alter database "${database}" set default_transaction_isolation to serializable`,
+        );
+        await dataSource.destroy();
+        await dataSource.initialize();
+        expect(await dataSource.query('show transaction_isolation')).toEqual([
+          { transaction_isolation: 'serializable' },
+        ]);
+        await dataSource.runMigrations();
+        expect(await brokenClauses(storageContract, await harnessOver(dataSource))).toEqual([]);
+      },
+    },
+    60_000,
+  );
 });

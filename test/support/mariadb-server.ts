@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createConnection, type Connection } from 'mysql2/promise';
 import { freePort } from './free-port.js';
+import { freshData } from './fresh-data.js';
 
 /** What a TypeORM DataSource needs to connect. */
 export interface MariaDbAddress {
@@ -164,8 +165,11 @@ async function runServer(dir: string, port: number, args: readonly string[]): Pr
 async function initialize(dir: string, user: readonly string[]): Promise<void> {
   const options = [...user, `--datadir=${join(dir, 'data')}`, '--auth-root-authentication-method=normal'];
   const args = ['--no-defaults', ...options, '--skip-test-db', '--skip-name-resolve', LOG_SIZE];
+  const here = { cwd: '/', env: environment(dir) };
   try {
-    await run('mariadb-install-db', args, { cwd: '/', env: environment(dir) });
+    const { stdout: version } = await run('mariadbd', ['--version'], here);
+    const what = [version, ...args.filter((arg) => !arg.includes(dir))];
+    await freshData(join(dir, 'data'), what, async () => void (await run('mariadb-install-db', args, here)));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new Error('mariadb-install-db is not on the PATH: run `npm run pretest`.', { cause: error });

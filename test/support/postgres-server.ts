@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { freePort } from './free-port.js';
+import { freshData } from './fresh-data.js';
 
 /** What a TypeORM DataSource needs to connect; `url` is the same for everybody else. */
 export interface DatabaseAddress {
@@ -152,12 +153,16 @@ async function startOnce(bin: Binaries, port: number, more: readonly string[]): 
 async function initialize(bin: Binaries, data: string, owner: Owner | undefined): Promise<void> {
   const args = ['-D', data, '-U', USER, '-A', 'trust', '-N', '-E', 'UTF8', '--locale=C'];
   const options = { ...owner, cwd: '/' };
-  try {
-    await run(bin.initdb, [...args, '--locale-provider=icu', '--icu-locale=und'], options);
-  } catch {
-    rmSync(data, { recursive: true, force: true });
-    await run(bin.initdb, args, options);
-  }
+  const { size, mtimeMs } = statSync(bin.initdb);
+  const what = [bin.initdb, `${size} ${mtimeMs} ${owner?.uid}`, ...args.filter((arg) => arg !== data)];
+  await freshData(data, what, async () => {
+    try {
+      await run(bin.initdb, [...args, '--locale-provider=icu', '--icu-locale=und'], options);
+    } catch {
+      rmSync(data, { recursive: true, force: true });
+      await run(bin.initdb, args, options);
+    }
+  });
 }
 
 interface Owner {

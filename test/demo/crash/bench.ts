@@ -1,100 +1,116 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
-import type { Charge, Entry } from '../../../apps/payments/src/ledger/entry.js';
-import { decodeLine } from '../../../apps/payments/src/ledger/ledger-line.js';
-import { startMariaDb } from '../../support/mariadb-server.js';
 import { spawnOrders, type OrdersProcess } from '../../support/orders-process.js';
 import { startPayments, type PaymentsService } from '../../support/payments-service.js';
-import { startPostgres } from '../../support/postgres-server.js';
-import type { DatabaseName, Setting } from './options.js';
+import { Counts, type Tally } from './counts.js';
+import type { Setting } from './options.js';
+import type { Server } from './server.js';
 
 /** Long enough for a slow machine to renew it in time, short enough to wait for after each crash. */
 const LEASE = '2s';
 
-/** What there is of one customer, as the database and the ledger have it: nobody else is asked. */
-export interface Tally {
-  readonly orders: number;
-  /** Those that were given back count, too. */
-  readonly charges: number;
-  readonly refunds: number;
-  readonly stockMoves: number;
-}
+/** A step of a dead run, its lease, and the message's lease and next try may all have to pass before all is done. */
+const SETTLES_WITHIN_MS = 30_000;
+const ASKS_EVERY_MS = 10;
+/** Something may still be passed after the last answer has left and the last row is written. */
+const AFTERWARDS_MS = 150;
 
-/** A database server, which outlives every app. */
-export interface Server {
-  createDatabase(name: string): Promise<string>;
-  stop(): Promise<void>;
-}
-
-export async function startServer(database: DatabaseName): Promise<Server> {
-  if (database === 'postgres') {
-    const server = await startPostgres();
-    return {
-      createDatabase: async (name) => (await server.createDatabase(name)).url,
-      stop: () => server.stop(),
-    };
-  }
-  const server = await startMariaDb();
-  return {
-    async createDatabase(name) {
-      const { host, port, username } = await server.createDatabase(name);
-      return `mariadb://${username}@${host}:${port}/${name}`;
-    },
-    stop: () => server.stop(),
-  };
-}
-
-/** One database and one payment service, on which apps are started, killed and started again. */
+/**
+ * One database, one payment service and one mailbox, with one app on them: killed, started again, and kept for the next
+ * customer as long as it lives. Messages of one customer are nobody else's here.
+ */
 export class Bench {
+  private app: StartedApp | undefined;
+  private plans = 0;
+
   private constructor(
-    readonly setting: Setting,
+    private readonly setting: Setting,
     private readonly url: string,
     private readonly database: DataSource,
     private readonly folder: string,
     readonly payments: PaymentsService,
+    private readonly counts: Counts,
   ) {}
 
-  static async open(setting: Setting, server: Server): Promise<Bench> {
-    const url = await server.createDatabase(setting.transactional ? 'transactional' : 'plain');
+  /** Its first app is up. @param number of the lane that it is for */
+  static async open(setting: Setting, server: Server, number: number): Promise<Bench> {
+    const name = setting.transactional ? 'transactional' : 'plain';
+    const url = await server.createDatabase(`${name}_${number}`);
     const type = setting.database;
     const database = await new DataSource({ type, url: url.replace(/^mariadb:/, 'mysql:') }).initialize();
     const folder = mkdtempSync(join(tmpdir(), 'crash-demo-'));
-    return new Bench(setting, url, database, folder, await startPayments());
+    const payments = await startPayments();
+    const counts = new Counts(database, payments, join(folder, 'data', 'mail'));
+    const bench = new Bench(setting, url, database, folder, payments, counts);
+    await bench.appThatLives();
+    return bench;
   }
 
   async close(): Promise<void> {
+    await this.end();
     await this.payments.stop();
     await this.database.destroy();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Resolves when it is ready. @param env beside the setting's own: CRASH_AT, CRASH_TRACE, PAYMENTS_URL */
-  async startApp(env: Readonly<Record<string, string>> = {}): Promise<StartedApp> {
-    const app = spawnOrders({
-      DATABASE_URL: this.url,
-      PAYMENTS_URL: this.payments.url,
-      DATA_DIR: join(this.folder, 'data'),
-      TRANSACTIONAL: String(this.setting.transactional),
-      LEASE,
-      ...env,
-    });
-    return { url: await app.ready(), process: app };
+  /** The app, started when none is running: it dies at the point, counted from the next request on. */
+  async appThatDiesAt(point: string): Promise<StartedApp> {
+    // Whole at once: it is read at every point.
+    const draft = `${this.plan}.new`;
+    writeFileSync(draft, `${++this.plans} ${point}`);
+    renameSync(draft, this.plan);
+    writeFileSync(this.trace, '');
+    return (this.app ??= await this.start());
   }
 
-  file(name: string): string {
-    return join(this.folder, name);
+  /** The app, started when none is running, and nobody kills it. */
+  appThatLives(): Promise<StartedApp> {
+    return this.appThatDiesAt('');
   }
 
-  /** @param payments the service that was asked to charge */
-  async tally(user: string, { ledger } = this.payments): Promise<Tally> {
-    const orders = await this.rows(`select id from orders where user_id = '${user}'`);
-    const ids = new Set(orders.map(({ id }) => String(id)));
-    const moves = await this.rows(
-      `select m.order_id from stock_moves m join orders o on o.id = m.order_id where o.user_id = '${user}'`,
-    );
-    return { orders: ids.size, ...movedIn(ledger.read(), ids), stockMoves: moves.length };
+  /** Points that were passed since the app was last asked for, in order, each as `name#visit`. */
+  async passed(): Promise<readonly string[]> {
+    await sleep(AFTERWARDS_MS);
+    return readFileSync(this.trace, 'utf8').split('\n').filter(Boolean);
+  }
+
+  /** The signal or code that ended the app, and `lived on` when nothing did within that time: then it is killed here. */
+  async death(withinMs: number): Promise<string> {
+    const app = await this.appOfNow();
+    const timer = new AbortController();
+    const late = sleep(withinMs, 'lived on', { signal: timer.signal }).catch(() => 'lived on');
+    const end = await Promise.race([app.process.ended, late]);
+    timer.abort();
+    await this.end();
+    return typeof end === 'number' ? `ended with ${end}` : end;
+  }
+
+  async end(): Promise<void> {
+    const app = this.app;
+    this.app = undefined;
+    app?.process.kill('SIGKILL');
+    await app?.process.ended;
+  }
+
+  /** Waits until everything that follows from what was answered is done: `true`. `false`: not in time, or the app is dead. */
+  async settled(user: string): Promise<boolean> {
+    const app = await this.appOfNow();
+    for (const deadline = performance.now() + SETTLES_WITHIN_MS; ; await sleep(ASKS_EVERY_MS)) {
+      if (app.hasEnded() || performance.now() > deadline) return false;
+      if (await this.counts.areSettled(user)) return true;
+    }
+  }
+
+  tally(user: string): Promise<Tally> {
+    return this.counts.of(user);
+  }
+
+  /** What belongs to no order: a sentence for each. */
+  strays(): Promise<readonly string[]> {
+    return this.counts.strays();
   }
 
   /** As if somebody else had done it while no app was running. */
@@ -104,39 +120,36 @@ export class Bench {
     );
   }
 
-  /** What belongs to no order: a sentence for each kind of which there is any. */
-  async strays(): Promise<string[]> {
-    const ids = new Set((await this.rows('select id from orders')).map(({ id }) => String(id)));
-    const moves = await this.rows('select order_id from stock_moves');
-    const strayMoves = moves.filter((move) => !ids.has(String(move['order_id'])));
-    const references = chargesIn(this.payments.ledger.read()).map(({ reference }) => reference);
-    const strayCharges = references.filter((reference) => !ids.has(reference));
-    return [
-      ...strayMoves.map((move) => `a stock move without its order, ${String(move['order_id'])}`),
-      ...strayCharges.map((reference) => `a charge without its order, ${reference}`),
-    ];
+  private async appOfNow(): Promise<StartedApp> {
+    return this.app ?? (await this.appThatLives());
   }
 
-  private async rows(sql: string): Promise<Record<string, unknown>[]> {
-    return this.database.query(sql);
+  private async start(): Promise<StartedApp> {
+    const app = spawnOrders({
+      DATABASE_URL: this.url,
+      PAYMENTS_URL: this.payments.url,
+      DATA_DIR: join(this.folder, 'data'),
+      TRANSACTIONAL: String(this.setting.transactional),
+      LEASE,
+      CRASH_AT: `@${this.plan}`,
+      CRASH_TRACE: this.trace,
+    });
+    let ended = false;
+    void app.ended.then(() => (ended = true));
+    return { url: await app.ready(), process: app, hasEnded: () => ended };
+  }
+
+  private get plan(): string {
+    return join(this.folder, 'plan');
+  }
+
+  private get trace(): string {
+    return join(this.folder, 'trace');
   }
 }
 
 export interface StartedApp {
   readonly url: string;
   readonly process: OrdersProcess;
+  hasEnded(): boolean;
 }
-
-/** @param ledger the file of the payment service as it is on the disk */
-function movedIn(ledger: string, orders: ReadonlySet<string>): Pick<Tally, 'charges' | 'refunds'> {
-  const charges = chargesIn(ledger).filter(({ reference }) => orders.has(reference));
-  const ids = new Set(charges.map(({ id }) => id));
-  const refunds = entriesOf(ledger).filter(({ refund }) => refund && ids.has(refund.charge));
-  return { charges: charges.length, refunds: refunds.length };
-}
-
-const chargesIn = (ledger: string): readonly Charge[] =>
-  entriesOf(ledger).flatMap(({ charge }) => charge ?? []);
-
-const entriesOf = (ledger: string): readonly Entry[] =>
-  ledger.split('\n').flatMap((line) => decodeLine(line) ?? []);

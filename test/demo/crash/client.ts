@@ -39,6 +39,10 @@ export class Customer {
 
   constructor(private readonly options: CustomerOptions) {}
 
+  get keepsKeys(): boolean {
+    return this.options.keepsKeys;
+  }
+
   send(leg: Leg, url: string, orderId?: string): Promise<Heard> {
     const key = this.options.keepsKeys ? this.keys[leg] : randomUUID();
     const headers = { 'content-type': 'application/json', 'x-user-id': this.user, 'idempotency-key': key };
@@ -50,16 +54,24 @@ export class Customer {
   /**
    * Both requests, each until it has a final answer or the connection ends without one; then nothing more is sent.
    * What was heard, in order.
+   *
+   * @param settled what is waited for after each answer; `false`: it did not come, and nothing more is sent
    */
-  async orderAndPay(url: string): Promise<readonly Attempt[]> {
+  async orderAndPay(url: string, settled: () => Promise<boolean>): Promise<readonly Attempt[]> {
     const attempts: Attempt[] = [];
     let orderId: string | undefined;
     for (const leg of ['order', 'payment'] as const) {
       const last = await this.untilFinal(leg, url, attempts, orderId);
-      if (last.kind === 'nothing' || last.status !== 201) return attempts;
+      if (last.kind === 'nothing' || !(await settled()) || last.status !== 201) return attempts;
       orderId ??= (JSON.parse(last.text) as { id: string }).id;
     }
     return attempts;
+  }
+
+  /** What the app itself counts, once the order is there. */
+  async effects(url: string, orderId: string): Promise<Effects> {
+    const response = await fetch(`${url}/orders/${orderId}/effects`, { headers: { 'x-user-id': this.user } });
+    return (await response.json()) as Effects;
   }
 
   private async untilFinal(
@@ -75,6 +87,14 @@ export class Customer {
       await sleep(heard.retryAfterMs ?? PAUSE_MS);
     }
   }
+}
+
+export interface Effects {
+  readonly orders: number;
+  /** Without those that were given back. */
+  readonly charges: number;
+  readonly emails: number;
+  readonly stockMoves: number;
 }
 
 export interface Attempt {

@@ -5,19 +5,22 @@
  */
 import { spawnSync } from 'node:child_process';
 import { buildOrders, endAllOrders, ordersMain } from '../../support/orders-process.js';
-import { Bench, startServer, type Server } from './bench.js';
+import { Bench } from './bench.js';
 import { everyPoint, type Explored } from './every-point.js';
 import { DATABASES, nameOf, readOptions, USAGE, type DemoOptions, type Setting } from './options.js';
 import { PAYMENTS_POINTS } from './payments-die.js';
 import { writeReport, type Part } from './report.js';
+import { startServer, type Server } from './server.js';
 import { head, row } from './table.js';
 
 const options = understood();
 /** Nothing that was started outlives this: see the `exit` handlers of test/support. */
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 buildOrders();
-const known = knownPoints();
-refuseUnknown(options.points);
+const { points, sample } = options;
+/** What the app itself names; not asked where nothing is made of it. */
+const known = points.length > 0 || sample === undefined ? knownPoints() : [];
+refuseUnknown(points);
 const parts: Part[] = [];
 const strays: string[] = [];
 /** The servers of test/support keep nobody waiting, not even for their end. */
@@ -44,7 +47,7 @@ const outcomes = parts.flatMap(({ explored }) => explored.outcomes);
 const broken = outcomes.filter(({ broken: sentences }) => sentences.length > 0).length + strays.length;
 console.log(
   broken === 0
-    ? `${outcomes.length} customers: 1 order, 1 charge and 1 stock move, each time.`
+    ? `${outcomes.length} customers: 1 order, 1 charge, 1 e-mail and 1 stock move, each time.`
     : `${broken} of ${outcomes.length} did not end as promised: see NOT AS PROMISED above.`,
 );
 process.exitCode = broken === 0 && outcomes.length > 0 ? 0 : 1;
@@ -52,9 +55,10 @@ process.exitCode = broken === 0 && outcomes.length > 0 ? 0 : 1;
 async function demonstrate(setting: Setting, server: Server): Promise<Part> {
   const began = performance.now();
   console.log(`\n${nameOf(setting)}\n${head()}`);
-  const bench = await Bench.open(setting, server);
+  const opening = Array.from({ length: options.lanes }, (_, lane) => Bench.open(setting, server, lane));
   try {
-    const explored = await everyPoint(bench, options, (outcome) => console.log(row(outcome)));
+    const benches = await Promise.all(opening);
+    const explored = await everyPoint(benches, options, (outcome) => console.log(row(outcome)));
     const part = {
       setting,
       explored,
@@ -62,13 +66,14 @@ async function demonstrate(setting: Setting, server: Server): Promise<Part> {
       seconds: (performance.now() - began) / 1000,
     };
     console.log(summary(part));
-    for (const stray of await bench.strays()) {
+    for (const stray of (await Promise.all(benches.map((bench) => bench.strays()))).flat()) {
       strays.push(stray);
       console.log(`    NOT AS PROMISED: ${stray}`);
     }
     return part;
   } finally {
-    await bench.close();
+    for (const opened of await Promise.allSettled(opening))
+      if (opened.status === 'fulfilled') await opened.value.close();
   }
 }
 
@@ -79,7 +84,7 @@ function summary({ setting, explored, unreached: never, seconds }: Part): string
   const lines = [
     `${nameOf(setting)}: ${outcomes.length} kills${of} in ${seconds.toFixed(0)} s, ${failed} not as promised.`,
   ];
-  if (options.points.length === 0 && options.sample === undefined)
+  if (points.length === 0 && sample === undefined)
     lines.push(`Passed by no order and no payment, and so not tried here: ${never.join(', ') || 'none'}.`);
   return lines.join('\n');
 }
@@ -89,8 +94,8 @@ function unreached({ reached }: Explored): string[] {
   return [...new Set(never.map((point) => point.replace(/:(before|after)$/, '')))];
 }
 
-function refuseUnknown(points: readonly string[]): void {
-  const asked = points.flatMap((point) => point.split(',')).map((point) => point.replace(/#\d+$/, ''));
+function refuseUnknown(some: readonly string[]): void {
+  const asked = some.flatMap((point) => point.split(',')).map((point) => point.replace(/#\d+$/, ''));
   const strange = asked.filter((point) => !known.includes(point) && !PAYMENTS_POINTS.includes(point));
   if (strange.length === 0) return;
   console.error(
@@ -99,7 +104,6 @@ function refuseUnknown(points: readonly string[]): void {
   process.exit(2);
 }
 
-/** As the app itself names them. */
 function knownPoints(): string[] {
   const { PATH = '', HOME = '/' } = process.env;
   const { stdout, stderr, status } = spawnSync(process.execPath, [ordersMain], {

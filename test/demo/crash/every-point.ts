@@ -14,31 +14,31 @@ export interface Explored {
 }
 
 /**
- * Kills at every point of a plain order and its payment, each time that it is passed; and where the retry after a kill
+ * Kills at every point of a plain order, of its messages and of its payment, each time that it is passed; and where the retry after a kill
  * passes a point that no run before it passed, kills there as well, in a second crash on top of the first (not in a
  * sample).
  */
 export async function everyPoint(
-  bench: Bench,
+  benches: readonly Bench[],
   options: DemoOptions,
   heard: (outcome: Outcome) => void,
 ): Promise<Explored> {
   const customers: CustomerOptions = { keepsKeys: options.keepsKeys };
-  const path = (await plainPath(bench, customers)).filter(({ point }) => !isByTheClock(point));
-  const reached = new Set([...path.map(({ point }) => nameOf(point)), ...RENEWALS]);
-  const all: Kill[] = [
-    ...path.map(({ point, during }): Kill => ({ at: [point], during })),
-    ...RENEWALS.map((point): Kill => ({ at: [point], during: 'payment', card: 'slow' })),
-    ...PAYMENTS_POINTS.map((point): Kill => ({ at: [point], during: 'payment' })),
+  const path = (await plainPath(benches[0]!, customers)).filter((point) => !isByTheClock(point));
+  const reached = new Set([...path.map(nameOf), ...RENEWALS]);
+  const { order, messages, payment } = partsOf(path);
+  const all = [
+    order.map((point): Kill => ({ at: [point] })),
+    messages.map((point): Kill => ({ at: [point] })),
+    [
+      ...payment.map((point): Kill => ({ at: [point] })),
+      ...RENEWALS.map((point): Kill => ({ at: [point], card: 'slow' })),
+      ...PAYMENTS_POINTS.map((point): Kill => ({ at: [point] })),
+    ],
   ];
-  const kills = [
-    ...sampled(
-      all.filter(({ at }) => isAsked(at, options.points)),
-      options,
-    ),
-    ...severalCrashes(options.points, all),
-  ];
-  const outcomes = await inLanes(options.lanes, kills, async (kill, more) => {
+  const asked = all.map((kills) => kills.filter(({ at }) => isAsked(at, options.points)));
+  const kills = [...asked.flatMap((some) => sampled(some, options)), ...severalCrashes(options.points)];
+  const outcomes = await inLanes(benches, kills, async (bench, kill, more) => {
     const [first = ''] = kill.at;
     const outcome = PAYMENTS_POINTS.includes(first)
       ? await paymentsDie(bench, first, customers)
@@ -51,15 +51,10 @@ export async function everyPoint(
     }
     return outcome;
   });
-  if (options.points.length > 0 || !options.keepsKeys) return { outcomes, kills: all.length, reached };
-  const undone = await givenBack(
-    bench,
-    options,
-    path.map(({ point }) => point),
-    heard,
-  );
+  if (options.points.length > 0 || !options.keepsKeys) return { outcomes, kills: all.flat().length, reached };
+  const undone = await givenBack(benches, options, path, heard);
   for (const point of undone.reached) reached.add(nameOf(point));
-  return { outcomes: [...outcomes, ...undone.outcomes], kills: all.length + undone.kills, reached };
+  return { outcomes: [...outcomes, ...undone.outcomes], kills: all.flat().length + undone.kills, reached };
 }
 
 /**
@@ -67,7 +62,7 @@ export async function everyPoint(
  * charge back. From the first point on that an ordinary payment does not pass, it is killed at each of them as well.
  */
 async function givenBack(
-  bench: Bench,
+  benches: readonly Bench[],
   options: DemoOptions,
   path: readonly string[],
   heard: (outcome: Outcome) => void,
@@ -75,19 +70,30 @@ async function givenBack(
   const charged = path.indexOf('PaymentsService.charge:after#1');
   const saved = path.slice(charged).find((point) => nameOf(point) === 'storage.saveStep:after');
   if (charged < 0 || saved === undefined) throw new Error('No payment keeps what was charged as a step.');
-  const run = async (further: readonly string[]): Promise<Outcome> => {
-    const kill: Kill = { at: [saved, ...further], during: 'payment', cancelled: true };
+  const run = async (bench: Bench, further: readonly string[]): Promise<Outcome> => {
+    const kill: Kill = { at: [saved, ...further], cancelled: true };
     const outcome = await oneOrder(bench, kill, { keepsKeys: true });
     heard(outcome);
     return outcome;
   };
-  const first = await run([]);
+  const first = await run(benches[0]!, []);
   const names = new Set(path.map(nameOf));
   const passed = first.passed.filter((point) => !isByTheClock(point));
   const undoing = passed.slice(passed.findIndex((point) => !names.has(nameOf(point))));
   const kills = sampled(undoing, { ...options, sample: options.sample && 1 });
-  const outcomes = await inLanes(options.lanes, kills, (point) => run([point]));
+  const outcomes = await inLanes(benches, kills, (bench, point) => run(bench, [point]));
   return { outcomes: [first, ...outcomes], kills: 1 + undoing.length, reached: new Set(undoing) };
+}
+
+/** What the relay of the outbox calls, and in which all consumers do what they do. */
+const PUBLISHES = 'MessagePublisher.publish';
+
+/** The customer pays when all messages of the order are through. */
+function partsOf(path: readonly string[]): Record<'order' | 'messages' | 'payment', readonly string[]> {
+  const from = path.findIndex((point) => nameOf(point) === `${PUBLISHES}:before`);
+  const to = path.findLastIndex((point) => nameOf(point) === `${PUBLISHES}:after`) + 1;
+  if (from < 0 || to < from) throw new Error(`No message of the order leaves the outbox by ${PUBLISHES}.`);
+  return { order: path.slice(0, from), messages: path.slice(from, to), payment: path.slice(to) };
 }
 
 /** They are passed when a third of the lease is over, and so only by a request that takes longer. */
@@ -102,11 +108,11 @@ const isAsked = (at: readonly string[], points: readonly string[]): boolean =>
   points.length === 0 || at.some((point) => points.includes(point) || points.includes(nameOf(point)));
 
 /** `a,b`: a crash at `a`, and one at `b` in the retry. */
-function severalCrashes(points: readonly string[], all: readonly Kill[]): Kill[] {
+function severalCrashes(points: readonly string[]): Kill[] {
   return points
     .map((point) => point.split(','))
     .filter(({ length }) => length > 1)
-    .map((at) => ({ at, during: all.find((kill) => isAsked(kill.at, at.slice(0, 1)))?.during ?? 'order' }));
+    .map((at) => ({ at }));
 }
 
 /** So many of them, spread evenly; another offset gives others. */

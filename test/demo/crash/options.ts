@@ -14,7 +14,7 @@ export interface DemoOptions {
   readonly settings: readonly Setting[];
   /** Only these points; all of them when it is empty. */
   readonly points: readonly string[];
-  /** At most so many kills in each setting, spread over all of them; `undefined`: every one. */
+  /** At most so many kills of an order, of its messages and of its payment, spread over all of them; `undefined`: every one. */
   readonly sample: number | undefined;
   /** Where in the list a sample begins, so that it is another one from time to time. */
   readonly offset: number;
@@ -30,7 +30,8 @@ export const USAGE = `npm run demo:crash -- [options]
   --transactional               only in transactional mode; --no-transactional: only outside it
   --point <name>                only there, as CRASH_AT=list names it (name#2: the second time); may be repeated;
                                 a,b is a crash at a, and one at b in the retry
-  --sample <n>                  at most n kills in each setting, spread over all; --offset <n>: beginning at another one
+  --sample <n>                  at most n kills each while it orders, while messages are under way, and while it pays, spread over
+                                all; --offset <n>: beginning at another one
   --lanes <n>                   orders side by side (as many as there are cores)
   --without-keys                a retry gets a new key: shows what happens without idempotency, and fails
   --report <file>               writes what was seen`;

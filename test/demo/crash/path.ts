@@ -5,15 +5,25 @@ import type { Sources } from './sources.js';
 /** Nest calls these on the way of a request, by interface. */
 const CALLED_BY_NEST = ['CanActivate', 'PipeTransform', 'NestInterceptor', 'ExceptionFilter'];
 
+/** What Nest calls of an app's own client or server of a transport, when a message goes out or comes in. */
+const CALLED_BY_TRANSPORTS = ['publish', 'dispatchEvent', 'handleEvent', 'handleMessage'];
+
 /**
  * Every function of the apps that the handlers of these routes can lead to, through whatever they call or hand on, and
- * what Nest calls around them. An interface leads to all that implement it.
+ * what Nest calls around them. An interface leads to all that implement it. What comes of a message is on the path as well:
+ * what the outbox calls to publish it, what carries it, and every consumer.
  *
  * @param routes such as `POST /orders/:id/payments`
  */
 export function functionsOnThePath(sources: Sources, routes: readonly string[]): ReadonlySet<ts.Node> {
   const found = new Set<ts.Node>();
-  const waiting: ts.Node[] = [...routes.map((route) => handlerOf(route, sources)), ...calledByNest(sources)];
+  const waiting: ts.Node[] = [
+    ...routes.map((route) => handlerOf(route, sources)),
+    ...calledByNest(sources),
+    ...calledByTheOutbox(sources),
+    ...calledByTransports(sources),
+    ...consumers(sources),
+  ];
   for (let next = waiting.pop(); next; next = waiting.pop()) {
     if (found.has(next)) continue;
     found.add(next);
@@ -75,6 +85,34 @@ function* calledByNest(sources: Sources): Generator<ts.Node> {
       types.map((type) => type.expression.getText()),
     );
     if (names?.some((name) => CALLED_BY_NEST.includes(name))) yield method;
+  }
+}
+
+/** Whatever is handed to `OutboxModule.forRoot(…)`. */
+function* calledByTheOutbox({ files }: Sources): Generator<ts.Node> {
+  const found: ts.Node[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && /^OutboxModule\.forRoot/.test(node.expression.getText()))
+      found.push(node);
+    ts.forEachChild(node, visit);
+  };
+  files.forEach(visit);
+  if (found.length === 0) throw new Error('The apps have no OutboxModule.');
+  yield* found;
+}
+
+function* calledByTransports(sources: Sources): Generator<ts.Node> {
+  for (const [, method] of methods(sources)) {
+    const overrides = ts.getModifiers(method)?.some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword);
+    if (overrides && CALLED_BY_TRANSPORTS.includes(method.name.getText())) yield method;
+  }
+}
+
+function* consumers(sources: Sources): Generator<ts.Node> {
+  for (const [, method] of methods(sources)) {
+    const decorators = ts.getDecorators(method) ?? [];
+    if (decorators.some(({ expression }) => /^(Event|Message)Pattern\b/.test(expression.getText())))
+      yield method;
   }
 }
 

@@ -1,8 +1,16 @@
 import type { Outcome } from './one-order.js';
 
-const HEAD = ['killed at', 'the client saw', 'the retry got', 'orders', 'charges', 'stock moves'] as const;
+const HEAD = [
+  'killed at',
+  'the client saw',
+  'the retry got',
+  'orders',
+  'charges',
+  'emails',
+  'stock moves',
+] as const;
 /** Wide enough for what is usual; what is longer moves the rest of its line. */
-const WIDTHS = [44, 48, 48, 6, 7, 11];
+const WIDTHS = [44, 48, 48, 6, 7, 6, 11];
 
 export const head = (): string => line([...HEAD]);
 
@@ -15,11 +23,11 @@ const line = (texts: readonly string[]): string =>
     .join('  ')
     .trimEnd();
 
-export function cells({ kill, saw, got, orders, charges, refunds, stockMoves }: Outcome): string[] {
+export function cells({ kill, saw, got, orders, charges, refunds, emails, stockMoves }: Outcome): string[] {
   const [first = '', ...further] = kill.at.map(shown);
   const at = [kill.cancelled ? `${first}, order cancelled` : first, ...further].join(', then ');
   const given = refunds === 0 ? got : `${got}, ${refunds} refund${refunds === 1 ? '' : 's'}`;
-  return [at, saw, given, String(orders), String(charges), String(stockMoves)];
+  return [at, saw, given, String(orders), String(charges), String(emails), String(stockMoves)];
 }
 
 /** The first visit needs no number. */

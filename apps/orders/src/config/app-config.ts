@@ -20,6 +20,8 @@ export interface AppConfig {
   readonly redisUrl: string;
   /** `undefined`: a payment service of our own, in a process of its own. */
   readonly paymentsUrl: string | undefined;
-  /** Where the embedded PostgreSQL and our own payment service keep their data. */
+  /** A RabbitMQ; `undefined`: messages stay inside this process. */
+  readonly amqpUrl: string | undefined;
+  /** Where the embedded PostgreSQL, our own payment service and the mails are. */
   readonly dataDir: string;
 }

@@ -14,6 +14,7 @@ describe('the environment', () => {
       databaseUrl: undefined,
       redisUrl: 'redis://127.0.0.1:6379',
       paymentsUrl: undefined,
+      amqpUrl: undefined,
       dataDir: '/checkout/.data',
     });
   });
@@ -26,6 +27,7 @@ describe('the environment', () => {
       DATABASE_URL: 'postgres://me:secret@db:5432/shop',
       REDIS_URL: 'rediss://cache:6380',
       PAYMENTS_URL: 'https://bank:8443',
+      AMQP_URL: 'amqps://me:secret@broker:5671/shop',
       LEASE: '2s',
       DATA_DIR: 'elsewhere',
     };
@@ -38,6 +40,7 @@ describe('the environment', () => {
       databaseUrl: 'postgres://me:secret@db:5432/shop',
       redisUrl: 'rediss://cache:6380',
       paymentsUrl: 'https://bank:8443',
+      amqpUrl: 'amqps://me:secret@broker:5671/shop',
       dataDir: '/checkout/elsewhere',
     });
   });
@@ -67,6 +70,8 @@ describe('the environment', () => {
     ['DATABASE_URL', 'localhost:5432', 'postgres://'],
     ['REDIS_URL', 'http://cache', 'redis://'],
     ['PAYMENTS_URL', 'bank:8443', 'http://'],
+    ['AMQP_URL', 'nats://broker', 'amqp://'],
+    ['AMQP_URL', 'broker', 'amqp://'],
     ['TRANSACTIONAL', 'no', 'true, false'],
   ])('names %s, the value %s and what is allowed when they do not fit', (name, value, allowed) => {
     expect(() => read({ [name]: value })).toThrow(name);
@@ -84,5 +89,6 @@ describe('the environment', () => {
 
   it('never shows the password of a URL that does not fit', () => {
     expect(() => read({ DATABASE_URL: 'oracle://me:se@cret@db/shop' })).toThrow("'oracle://me:…@db/shop'");
+    expect(() => read({ AMQP_URL: 'amqp://me:secret@broker:port' })).toThrow("'amqp://me:…@broker:port'");
   });
 });

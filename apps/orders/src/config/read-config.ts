@@ -12,11 +12,12 @@ import type { AppConfig } from './app-config.js';
  * | `PLATFORM`            | `express`                | or `fastify`                                                   |
  * | `IDEMPOTENCY_STORAGE` | `typeorm`                | or `redis`, `memory`: where the records live                   |
  * | `TRANSACTIONAL`       | `true`                   | `false`: an order and its record are not committed together    |
- * | `LEASE`               | `30s`                    | how long a crash keeps a key busy, such as `2s`                |
+ * | `LEASE`               | `30s`                    | how long a crash keeps a key and a message busy, such as `2s`  |
  * | `DATABASE_URL`        | the embedded PostgreSQL  | `postgres://user:password@host:port/database`, or `mariadb://` |
  * | `REDIS_URL`           | `redis://127.0.0.1:6379` | used with `IDEMPOTENCY_STORAGE=redis`                          |
  * | `PAYMENTS_URL`        | one of our own           | a payment service of yours                                     |
- * | `DATA_DIR`            | `.data` in the checkout  | where the embedded PostgreSQL and the ledger of payments live  |
+ * | `AMQP_URL`            | inside this process      | `amqp://user:password@host:port`: messages go over a RabbitMQ  |
+ * | `DATA_DIR`            | `.data` in the checkout  | where the embedded PostgreSQL, the ledger and the mails are    |
  */
 export function readConfig(env: Environment, checkout: string): AppConfig {
   const storage = readChoice(env, 'IDEMPOTENCY_STORAGE', STORAGES, 'typeorm');
@@ -30,6 +31,7 @@ export function readConfig(env: Environment, checkout: string): AppConfig {
     databaseUrl: readUrl(env, 'DATABASE_URL', ['postgres:', 'postgresql:', 'mariadb:', 'mysql:']),
     redisUrl: readUrl(env, 'REDIS_URL', ['redis:', 'rediss:']) ?? 'redis://127.0.0.1:6379',
     paymentsUrl: readPaymentsUrl(env),
+    amqpUrl: readUrl(env, 'AMQP_URL', ['amqp:', 'amqps:']),
     dataDir: resolve(checkout, readText(env, 'DATA_DIR') ?? '.data'),
   };
 }

@@ -1,5 +1,6 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { readCrashPlan } from './crash-plan.js';
+import type { CrashPlan } from './crash-plan.js';
 
 /** Where every wait on the way of a request begins and ends, so that a demonstration can kill the app at each of them. */
 
@@ -10,7 +11,8 @@ export const crashPlan = readCrashPlan(process.env['CRASH_AT']);
 const trace = process.env['CRASH_TRACE'] || undefined;
 
 /** Nobody asked for a crash: then nothing is wrapped, and a point costs nothing. */
-export const crashPointsAreArmed = crashPlan.kind === 'kill' || trace !== undefined;
+export const crashPointsAreArmed =
+  crashPlan.kind === 'kill' || crashPlan.kind === 'told' || trace !== undefined;
 
 /** The first wait of every request that changes something. What a health check passes before it must not count. */
 const FIRST = 'storage.claim:before';
@@ -71,14 +73,30 @@ export function withCrashPoints<This, Args extends unknown[], Result>(
 
 /** SIGKILL to oneself arrives before `kill` returns: nothing behind it runs, not even a `finally`. */
 function reach(point: string): void {
+  const plan = planOfNow();
   begun ||= point === FIRST;
   if (!begun) return;
   const visit = (visits.get(point) ?? 0) + 1;
   visits.set(point, visit);
   if (trace !== undefined) appendFileSync(trace, `${point}#${visit}\n`);
-  if (crashPlan.kind === 'kill' && crashPlan.point === point && crashPlan.visit === visit) {
+  if (plan.kind === 'kill' && plan.point === point && plan.visit === visit) {
     process.kill(process.pid, 'SIGKILL');
   }
+}
+
+/** What the file said last. */
+let told = '';
+
+/** Where a file says what is asked for, visits count anew from when it says something else. */
+function planOfNow(): CrashPlan {
+  if (crashPlan.kind !== 'told') return crashPlan;
+  const text = readFileSync(crashPlan.file, 'utf8');
+  if (text !== told) {
+    told = text;
+    begun = false;
+    visits.clear();
+  }
+  return readCrashPlan(text.replace(/^\d+/, ''));
 }
 
 function isAsync(value: unknown): value is (...args: unknown[]) => Promise<unknown> {

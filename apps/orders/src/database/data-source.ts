@@ -1,4 +1,12 @@
-import { CreateIdempotencyRecords1795305600000 } from 'nestjs-idempotent/typeorm';
+import {
+  CreateIdempotencyRecords1795305600000,
+  CreateOperationLog1795392000000,
+  CreateOutbox1795478400000,
+  MariaDbOperationLogEntry,
+  MariaDbOutboxEntry,
+  OperationLogEntry,
+  OutboxEntry,
+} from 'nestjs-idempotent/typeorm';
 import { DataSource } from 'typeorm';
 import { Secret } from '../checkout/secret.entity.js';
 import { Order } from '../orders/order.entity.js';
@@ -8,9 +16,15 @@ import { CreateTables1795305700000 } from './migrations/mariadb/0001-create-tabl
 import { CreateOrders1763800000001 } from './migrations/postgres/0001-create-orders.js';
 import { CreatePayments1795305700000 } from './migrations/postgres/0002-create-payments.js';
 
+const ENTITIES = [Order, Payment, StockMove, Secret];
+/** Made by the library, on either database. */
+const OF_THE_LIBRARY = [
+  CreateIdempotencyRecords1795305600000,
+  CreateOperationLog1795392000000,
+  CreateOutbox1795478400000,
+];
 /** What does not depend on the database. */
 const COMMON = {
-  entities: [Order, Payment, StockMove, Secret],
   migrationsTableName: 'orders_migrations',
 };
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -27,11 +41,8 @@ const postgres = (url: string): DataSource =>
     url,
     applicationName: 'orders',
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
-    migrations: [
-      CreateOrders1763800000001,
-      CreateIdempotencyRecords1795305600000,
-      CreatePayments1795305700000,
-    ],
+    entities: [...ENTITIES, OperationLogEntry, OutboxEntry],
+    migrations: [CreateOrders1763800000001, CreatePayments1795305700000, ...OF_THE_LIBRARY],
   });
 
 /** `mysql://` is what its own tools and most hosts call it. */
@@ -43,5 +54,6 @@ const mariaDb = (url: string): DataSource =>
     connectTimeout: CONNECT_TIMEOUT_MS,
     charset: 'utf8mb4',
     timezone: 'Z', // the columns are in UTC
-    migrations: [CreateIdempotencyRecords1795305600000, CreateTables1795305700000],
+    entities: [...ENTITIES, MariaDbOperationLogEntry, MariaDbOutboxEntry],
+    migrations: [CreateTables1795305700000, ...OF_THE_LIBRARY],
   });

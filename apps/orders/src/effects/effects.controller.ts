@@ -15,6 +15,8 @@ export class EffectsController {
   @Get()
   @ApiOperation({
     summary: 'Count what one of your orders has come to: one of each, however often it was sent',
+    description:
+      'Waits up to 2 s for messages of the order that are still on their way: stock and e-mail follow them.',
   })
   @ApiOkResponse({ type: EffectsView })
   @ApiResponse({ status: 404, description: 'You have no such order.' })

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
+import { MailModule } from '../mail/mail.module.js';
 import { OrdersModule } from '../orders/orders.module.js';
 import { RunsModule } from '../runs/runs.module.js';
 import { StockModule } from '../stock/stock.module.js';
@@ -12,7 +13,7 @@ export class EffectsModule {
   static register(payments: DynamicModule): DynamicModule {
     return {
       module: EffectsModule,
-      imports: [OrdersModule, StockModule, RunsModule, payments],
+      imports: [OrdersModule, StockModule, MailModule, RunsModule, payments],
       controllers: [EffectsController],
       providers: [EffectsService],
     };

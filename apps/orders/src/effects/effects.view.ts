@@ -11,7 +11,7 @@ export class EffectsView {
   @counted('Charges that were not given back, as the payment service tells.')
   charges!: number;
 
-  @counted('Messages to the customer. None is sent yet.')
+  @counted('E-mails to the customer, counted in the folder that they are sent to.')
   emails!: number;
 
   @counted('Moves of stock, one per article.')

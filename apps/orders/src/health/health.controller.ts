@@ -1,8 +1,12 @@
 import { Controller, Get, HttpCode, Inject, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
+import { Outbox } from 'nestjs-idempotent/typeorm';
+import type { OutboxCounts } from 'nestjs-idempotent/typeorm';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/app-config.js';
+import { MESSAGE_TRANSPORT } from '../messages/transport.js';
+import type { MessageTransport } from '../messages/transport.js';
 import { PaymentGateway } from '../payments/gateway/payment-gateway.js';
 import { StorageCheck } from '../idempotency/storage-check.js';
 import { Public } from '../users/public.decorator.js';
@@ -14,6 +18,10 @@ interface Health {
   readonly storage: Part & { readonly name: string };
   /** Orders can be taken without it, only not be paid. */
   readonly payments: Part;
+  /** Likewise: what is told of an order waits in the outbox. */
+  readonly messages: Part & { readonly name: string };
+  /** `oldestMs`: for how long the oldest of those that wait has been waiting. `dead`: given up until somebody decides. */
+  readonly outbox: Part & Partial<Pick<OutboxCounts, 'waiting' | 'dead' | 'oldestMs'>>;
 }
 
 interface Part {
@@ -33,6 +41,8 @@ export class HealthController {
     private readonly dataSource: DataSource,
     private readonly storage: StorageCheck,
     private readonly gateway: PaymentGateway,
+    private readonly outbox: Outbox,
+    @Inject(MESSAGE_TRANSPORT) private readonly transport: MessageTransport,
   ) {}
 
   @Get()
@@ -41,15 +51,26 @@ export class HealthController {
   @ApiOkResponse({ description: 'It can.' })
   @ApiServiceUnavailableResponse({ description: 'It cannot; the body says which part is missing.' })
   async check(@Res({ passthrough: true }) reply: { status(code: number): unknown }): Promise<Health> {
-    const [database, storage, payments] = await Promise.all([
+    const [database, storage, payments, outbox] = await Promise.all([
       partOf(() => this.dataSource.query('select 1')),
       partOf(() => this.storage.check()),
       partOf(() => this.gateway.check()),
+      this.lag(),
     ]);
     const status = database.status === 'ok' && storage.status === 'ok' ? 'ok' : 'unavailable';
     if (status !== 'ok') reply.status(503);
     const { platform, storage: name } = this.config;
-    return { status, platform, database, storage: { ...storage, name }, payments };
+    const messages = { ...this.transport.state(), name: this.transport.name };
+    return { status, platform, database, storage: { ...storage, name }, payments, messages, outbox };
+  }
+
+  private async lag(): Promise<Health['outbox']> {
+    const lag: Partial<Pick<OutboxCounts, 'waiting' | 'dead' | 'oldestMs'>> = {};
+    const part = await partOf(async () => {
+      const { waiting, dead, oldestMs } = await this.outbox.counts();
+      Object.assign(lag, { waiting, dead, oldestMs });
+    });
+    return { ...part, ...lag };
   }
 }
 

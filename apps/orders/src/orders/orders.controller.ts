@@ -50,7 +50,7 @@ export class OrdersController {
 
   /**
    * Every POST makes an order, so here the key is what tells a retry from a second order. By the module's default it is
-   * `transactional`: order, stock and the record of the key are committed together, or none of them.
+   * `transactional`: the order, its message and the record of the key are committed together, or none of them.
    */
   @Post()
   @Idempotent(REMEMBERED)

@@ -29,7 +29,10 @@ export const DocumentOrders = (): ClassDecorator =>
 export const Documented = {
   create: (): Decorator =>
     applyDecorators(
-      ApiOperation({ summary: 'Place an order' }),
+      ApiOperation({
+        summary: 'Place an order',
+        description: 'The stock is moved and an e-mail is sent a moment after the answer, once each.',
+      }),
       keyHeader(true),
       ApiCreatedResponse({ type: OrderView, headers: { ...LOCATION, ...ETAG, ...REPLAYED } }),
       problem(400, 'Not an order, or no Idempotency-Key.'),

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
-import type { InsertResult, ObjectLiteral, UpdateResult } from 'typeorm';
+import type { EntityManager, InsertResult, ObjectLiteral, UpdateResult } from 'typeorm';
 import { CrashPoints } from '../crash/crash-points.js';
 import { Order } from './order.entity.js';
 
@@ -41,9 +41,14 @@ export class OrdersRepository {
     });
   }
 
-  /** `undefined` when the id, or the user's key, is taken. No error: in a transaction that would end everything. */
-  async insert(order: NewOrder): Promise<Order | undefined> {
-    const statement = this.orders
+  /**
+   * `undefined` when the id, or the user's key, is taken. No error: in a transaction that would end everything.
+   *
+   * @param manager of the transaction that it is a part of
+   */
+  async insert(order: NewOrder, manager: EntityManager = this.orders.manager): Promise<Order | undefined> {
+    const statement = manager
+      .getRepository(Order)
       .createQueryBuilder()
       .insert()
       .values({ ...order, status: 'pending' });

@@ -6,10 +6,10 @@ import { Problem } from '../../../shared/src/problems/problem.js';
 import { CrashPoints } from '../crash/crash-points.js';
 import { CheckoutTokens } from '../checkout/checkout-tokens.js';
 import { RunLog } from '../runs/run-log.js';
-import { StockRepository } from '../stock/stock.repository.js';
 import type { ChangeOrderDto } from './dto/change-order.dto.js';
 import type { CreateOrderDto } from './dto/create-order.dto.js';
 import type { OrderItemDto } from './dto/order-item.dto.js';
+import { OrderPlacement } from './order-placement.js';
 import type { Order, OrderItem } from './order.entity.js';
 import { OrdersRepository } from './orders.repository.js';
 import type { OrderChange, OrderCondition } from './orders.repository.js';
@@ -22,27 +22,22 @@ type Expected = ExpectedVersion | undefined;
 export class OrdersService {
   constructor(
     private readonly orders: OrdersRepository,
-    private readonly stock: StockRepository,
+    private readonly placement: OrderPlacement,
     private readonly runs: RunLog,
     private readonly tokens: CheckoutTokens,
   ) {}
 
-  /**
-   * Without a transaction around it, a crash may part the order from its stock. Each write can be said twice, so the retry
-   * completes what is missing.
-   */
+  /** Stock and mail follow from the message that is kept with the order. */
   async place(userId: string, dto: CreateOrderDto, idempotencyKey: string): Promise<Order> {
     this.tokens.check(idempotencyKey, userId);
     await this.runs.add({ operation: 'place', userId, idempotencyKey });
-    const order = await this.insertOnce(userId, dto, idempotencyKey);
-    await this.stock.takeFor(order.id, dto.items);
-    return order;
+    return this.placeOnce(userId, dto, idempotencyKey);
   }
 
-  private async insertOnce(userId: string, dto: CreateOrderDto, idempotencyKey: string): Promise<Order> {
+  private async placeOnce(userId: string, dto: CreateOrderDto, idempotencyKey: string): Promise<Order> {
     const content = contentOf(dto);
     for (;;) {
-      const order = await this.orders.insert({ id: randomUUID(), userId, idempotencyKey, ...content });
+      const order = await this.placement.place({ id: randomUUID(), userId, idempotencyKey, ...content });
       if (order) return order;
       // The key is taken, so this request got past the idempotency records: they were lost, or their ttl is over.
       const earlier = await this.orders.findByKey(userId, idempotencyKey);

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { OrdersModule } from '../orders/orders.module.js';
+import { OperationsModule } from '../operations/operations.module.js';
 import { RunsModule } from '../runs/runs.module.js';
 import { PAYMENTS_ADDRESS } from './gateway/payments-address.js';
 import type { PaymentsAddress } from './gateway/payments-address.js';
@@ -16,7 +17,7 @@ export class PaymentsModule {
   static register(address: PaymentsAddress): DynamicModule {
     return {
       module: PaymentsModule,
-      imports: [TypeOrmModule.forFeature([Payment]), OrdersModule, RunsModule],
+      imports: [TypeOrmModule.forFeature([Payment]), OrdersModule, OperationsModule, RunsModule],
       controllers: [PaymentsController],
       providers: [
         { provide: PAYMENTS_ADDRESS, useValue: address },

@@ -3,6 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { DataSource, Repository } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { CrashPoints } from '../crash/crash-points.js';
+import { OperationLog } from '../operations/operation-log.js';
 import { Order } from '../orders/order.entity.js';
 import { Payment } from './payment.entity.js';
 
@@ -13,6 +14,8 @@ export interface PaidOrder {
   readonly version: number;
   readonly chargeId: string;
   readonly amount: number;
+  /** Under which the payment was sent. */
+  readonly idempotencyKey: string;
 }
 
 @Injectable()
@@ -21,21 +24,24 @@ export class PaymentsRepository {
   constructor(
     @InjectRepository(Payment) private readonly payments: Repository<Payment>,
     private readonly dataSource: DataSource,
+    private readonly log: OperationLog,
   ) {}
 
   async find(orderId: string): Promise<Payment | null> {
     return this.payments.findOneBy({ orderId });
   }
 
-  /** The order is paid and its payment is there, or neither. `false`: the order is not what it was any more. */
+  /** The order is paid, its payment is there and the command is in the log, or none of it. `false`: the order is not what it was any more. */
   async markPaid(paid: PaidOrder): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => this.markPaidIn(manager, paid));
   }
 
   private async markPaidIn(manager: EntityManager, paid: PaidOrder): Promise<boolean> {
     const isAsExpected = await this.updateOrder(manager, paid);
-    if (isAsExpected) await this.insertPayment(manager, paid);
-    return isAsExpected;
+    if (!isAsExpected) return false;
+    await this.insertPayment(manager, paid);
+    await this.logCommand(manager, paid);
+    return true;
   }
 
   private async updateOrder(
@@ -55,5 +61,11 @@ export class PaymentsRepository {
     { orderId, chargeId, amount }: PaidOrder,
   ): Promise<void> {
     await manager.insert(Payment, { orderId, chargeId, amount });
+  }
+
+  private async logCommand(manager: EntityManager, paid: PaidOrder): Promise<void> {
+    const { userId, idempotencyKey, orderId, amount } = paid;
+    const content = { orderId, amount };
+    await this.log.append(manager, { userId, command: 'pay-order', idempotencyKey, content });
   }
 }

@@ -62,7 +62,9 @@ export class PaymentsService {
       async () => this.charge({ amount, card, reference: orderId }, op),
       { undo: async (id) => this.gateway.refund(id, { idempotencyKey: op.deriveKey('refund') }) },
     );
-    return op.step('mark-paid', async () => this.markPaid({ orderId, userId, version, chargeId, amount }));
+    const idempotencyKey = op.key as string; // the route needs one
+    const paid: PaidOrder = { orderId, userId, version, chargeId, amount, idempotencyKey };
+    return op.step('mark-paid', async () => this.markPaid(paid));
   }
 
   /** Before any money moves. */

@@ -15,7 +15,7 @@ export function validationPipe(): ValidationPipe {
 }
 
 /** `items.0.quantity must not be less than 1`: class-validator's sentence, which starts with the field, and the way there. */
-function sentencesOf({ property, constraints, children }: ValidationError, way = ''): string[] {
+export function sentencesOf({ property, constraints, children }: ValidationError, way = ''): string[] {
   const own = Object.values(constraints ?? {}).map((sentence) => way + sentence);
   return [...own, ...(children ?? []).flatMap((child) => sentencesOf(child, `${way}${property}.`))];
 }

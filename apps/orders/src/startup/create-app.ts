@@ -5,6 +5,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { DataSource } from 'typeorm';
 import { AppModule } from '../app.module.js';
 import type { AppConfig } from '../config/app-config.js';
+import { transportFor } from '../messages/open-transport.js';
 import { ProblemFilter } from '../../../shared/src/problems/problem.filter.js';
 import type { PaymentsAddress } from '../payments/gateway/payments-address.js';
 import { validationPipe } from '../problems/validation.js';
@@ -12,7 +13,10 @@ import { validationPipe } from '../problems/validation.js';
 /** Express' own default, so that both platforms refuse the same bodies. The largest order is about a fifth of it. */
 const BODY_LIMIT = 102_400;
 
-/** The app as `main` and the tests use it, without its docs; it does not listen yet. */
+/**
+ * The app as `main` and the tests use it, without its docs; it does not listen yet. Besides requests it takes messages, which
+ * `startMessages` lets in.
+ */
 export async function createApp(
   config: AppConfig,
   dataSource: DataSource,
@@ -20,12 +24,16 @@ export async function createApp(
 ): Promise<INestApplication> {
   const adapter =
     config.platform === 'fastify' ? new FastifyAdapter({ bodyLimit: BODY_LIMIT }) : expressAdapter();
-  const app = await NestFactory.create(AppModule.register(config, dataSource, payments), adapter, {
+  const transport = transportFor(config);
+  const module = AppModule.register(config, dataSource, payments, transport);
+  const app = await NestFactory.create(module, adapter, {
     logger: ['warn', 'error', 'fatal'], // what a start does is told by the progress lines
     abortOnError: false,
   });
   app.useGlobalPipes(validationPipe());
   app.useGlobalFilters(new ProblemFilter(app.getHttpAdapter()));
+  // Its consumers get none of these, nor the guard: they check what they get by a pipe of their own.
+  app.connectMicroservice({ strategy: transport.server });
   return app;
 }
 

@@ -12,10 +12,10 @@ import { listen } from '../../../shared/src/start/listen.js';
 import { Progress } from './progress.js';
 import type { StopSignals } from '../../../shared/src/start/stop-signals.js';
 
-/** Brings everything up in five stages; what has to be undone at the end is left in `cleanups`, also when it fails half way. */
+/** Brings everything up in six stages; what has to be undone at the end is left in `cleanups`, also when it fails half way. */
 export async function start(env: NodeJS.ProcessEnv, cleanups: Cleanups, signals: StopSignals): Promise<void> {
   const config = readConfig(env, findCheckout());
-  const progress = new Progress(5);
+  const progress = new Progress(6);
   const loading = loadFrameworks();
   loading.catch(() => undefined); // heard where it is awaited
   const paymentsStarting = startPayments(config, cleanups, progress);
@@ -23,7 +23,7 @@ export async function start(env: NodeJS.ProcessEnv, cleanups: Cleanups, signals:
 
   progress.begin('PostgreSQL');
   const url = await startDatabase(config, cleanups, progress);
-  const { openDatabase, createApp, serveDocs } = await loading;
+  const { openDatabase, createApp, serveDocs, startMessages } = await loading;
   signals.throwIfReceived();
 
   progress.begin('Schema');
@@ -47,6 +47,10 @@ export async function start(env: NodeJS.ProcessEnv, cleanups: Cleanups, signals:
   progress.line(`${config.platform}, idempotency records in ${config.storage}`);
   signals.throwIfReceived();
 
+  progress.begin('Messages');
+  progress.line(await startMessages(app));
+  signals.throwIfReceived();
+
   progress.begin('HTTP');
   const address = await listen(app, config.port);
   progress.line(`listening on ${address}`);
@@ -56,12 +60,13 @@ export async function start(env: NodeJS.ProcessEnv, cleanups: Cleanups, signals:
 
 /** Nest and TypeORM take as long to load as PostgreSQL takes to start, so both happen at the same time. */
 async function loadFrameworks() {
-  const [{ openDatabase }, { createApp }, { serveDocs }] = await Promise.all([
+  const [{ openDatabase }, { createApp }, { serveDocs }, { startMessages }] = await Promise.all([
     import('../database/open-database.js'),
     import('./create-app.js'),
     import('./openapi.js'),
+    import('../messages/start-messages.js'),
   ]);
-  return { openDatabase, createApp, serveDocs };
+  return { openDatabase, createApp, serveDocs, startMessages };
 }
 
 async function startDatabase(config: AppConfig, cleanups: Cleanups, progress: Progress): Promise<string> {

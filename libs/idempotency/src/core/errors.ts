@@ -22,6 +22,7 @@ export const IDEMPOTENCY_ERROR_CODES = [
   'undo-failed',
   'no-key',
   'no-transaction',
+  'message-refused',
   'transaction-ended',
   'transaction-misused',
   'invalid-options',

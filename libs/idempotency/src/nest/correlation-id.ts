@@ -11,10 +11,13 @@ const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
  * UUID. A header that is malformed, or sent twice, counts as not sent.
  *
  * @param headers names and values in turn
+ * @param carried what the message says beside its headers, which comes after them
  */
-export function correlationIdFrom(headers: readonly string[]): string {
+export function correlationIdFrom(headers: readonly string[], carried?: unknown): string {
   const trace = TRACE_PARENT.exec(only(headers, 'traceparent') ?? '')?.[1];
-  return trace ?? correlationIdOf(only(headers, 'x-request-id')) ?? newCorrelationId();
+  return (
+    trace ?? correlationIdOf(only(headers, 'x-request-id')) ?? correlationIdOf(carried) ?? newCorrelationId()
+  );
 }
 
 /** One that was given by hand; undefined for what cannot be one. */

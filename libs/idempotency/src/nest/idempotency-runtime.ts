@@ -13,6 +13,7 @@ import type { FastifyResponseTap } from '../http/fastify-response-tap.js';
 import { ApplicationClasses } from './by-value/known-classes.js';
 import { Serializers } from './by-value/serializers.js';
 import { TransportErrors } from './contexts/transport-errors.js';
+import type { Verdict } from './deliveries/verdict.js';
 import type { Answer } from './exchange.js';
 import { GraceTimers } from './grace-timers.js';
 import { HandlerPlans } from './handler-plan.js';
@@ -133,11 +134,17 @@ export class IdempotencyRuntime {
     );
   }
 
-  /** Each of these is a message that does nothing, and whoever sent it does not hear of it. */
-  warnOfRefusedEvent(pattern: string, { code, message }: IdempotencyException): void {
-    this.logger.warn(
-      `An event ${pattern} was refused (${code}), and nobody else is told: it is lost unless it is delivered again. ${message}`,
-    );
+  /**
+   * Each of these is a message that does nothing, and whoever sent it does not hear of it.
+   *
+   * @param verdict on it, where its broker waits for one
+   */
+  warnOfRefusedEvent(
+    pattern: string,
+    { code, message }: IdempotencyException,
+    verdict: Verdict | undefined,
+  ): void {
+    this.logger.warn(`An event ${pattern} was refused (${code}), ${FATE[verdict ?? 'unknown']}. ${message}`);
   }
 
   warnOfNobody(operation: string): void {
@@ -149,6 +156,13 @@ export class IdempotencyRuntime {
     );
   }
 }
+
+const FATE: Readonly<Record<Verdict | 'unknown', string>> = {
+  again: 'and comes again',
+  refused: 'and goes to the dead letters of its queue: without such a place it is lost',
+  done: 'and is done with',
+  unknown: 'and nobody else is told: it is lost unless it is delivered again',
+};
 
 const STAY_AWAKE_MS = 1000;
 

@@ -20,6 +20,8 @@ import type { StorageHost } from '../core/idempotency-storage.js';
 import { checkMethod, checkParameters } from './boot-checks.js';
 import { checkSharedCodec } from './codec-option.js';
 import { decoratedMethods, nameOf } from './decorated-methods.js';
+import { prepareServers } from './deliveries/nest-servers.js';
+import { ownHandler } from './deliveries/own-handler.js';
 import { installFastifyHook, refuseHttp2OnExpress } from './fastify-hook.js';
 import { planFor } from './handler-plan.js';
 import { GlobalIdempotencyInterceptor } from './idempotency.interceptor.js';
@@ -111,6 +113,7 @@ export class IdempotencyModule
         const plan = planFor(where, decorated, transport, options, this.config);
         plans.set(decorated.metatype, decorated.method, plan);
         if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
+        if (transport === 'rpc') ownHandler(decorated, this.runtime);
         checkSharedCodec(codecs, where, plan.options);
         engine.codecs.learn(plan.options.operation, plan.options.codec);
         if (plan.options.operation !== undefined)
@@ -152,10 +155,10 @@ export class IdempotencyModule
   }
 }
 
-function createRuntime(
+async function createRuntime(
   options: IdempotencyModuleOptions | undefined,
   modules: ModulesContainer,
-): IdempotencyRuntime {
+): Promise<IdempotencyRuntime> {
   checkImportedOnce(modules, IdempotencyModule);
   checkModuleOptions(options, process.env['NODE_ENV']);
   const { storage, namespace } = options;
@@ -164,5 +167,7 @@ function createRuntime(
       'No `storage`: records live in the memory of this process. Another process, or this one after a restart, knows nothing of them.',
     );
   }
+  // Handlers are added to servers before `onModuleInit` of a microservice.
+  await prepareServers(modules);
   return new IdempotencyRuntime(options, storage ?? memoryStorage(), namespace ?? 'default');
 }

@@ -9,6 +9,8 @@ export class IdempotencyException extends HttpException {
   readonly code: IdempotencyErrorCode;
   /** Headers that belong to the answer; they are on the response before an exception filter sees this. */
   readonly headers: Readonly<Record<string, string>>;
+  /** After how many seconds the same may be asked again. Left out: asking again does not help. */
+  readonly retryAfter?: number;
 
   constructor(
     code: ProblemCode,
@@ -18,11 +20,10 @@ export class IdempotencyException extends HttpException {
     super(problemDetails(code, detail, extra.docsUrl), PROBLEMS[code].status, { cause: extra.cause });
     this.message = detail;
     this.code = code;
+    if (extra.retryAfterMs !== undefined) this.retryAfter = retryAfterSeconds(extra.retryAfterMs);
     this.headers = {
       'Content-Type': 'application/problem+json',
-      ...(extra.retryAfterMs === undefined
-        ? {}
-        : { 'Retry-After': String(retryAfterSeconds(extra.retryAfterMs)) }),
+      ...(this.retryAfter === undefined ? {} : { 'Retry-After': String(this.retryAfter) }),
       ...(extra.docsUrl === undefined ? {} : { Link: `<${extra.docsUrl}#${code}>; rel="help"` }),
     };
   }

@@ -10,6 +10,7 @@ export const NEST_METADATA = {
   sse: '__sse__',
   version: '__version__',
   pattern: 'microservices:pattern',
+  patternExtras: 'microservices:pattern_extras',
   patternKind: 'microservices:handler_type',
   patternTransport: 'microservices:transport',
   websocketMessage: 'websockets:message_mapping',

@@ -24,7 +24,7 @@ export function guarded({ record, keepsHeader }: Callbacks, runtime: Idempotency
 /** A refusal of ours in the handler's name (`IdempotencyService.run()` in it) that says when to come again is not final. */
 const ownPolicy: RecordPolicy = (outcome) => {
   const { error } = outcome;
-  const again = error instanceof IdempotencyException && error.headers['Retry-After'] !== undefined;
+  const again = error instanceof IdempotencyException && error.retryAfter !== undefined;
   return again ? 'release' : defaultRecordPolicy(outcome);
 };
 

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface PurgeJob {
   readonly everyMs: number;
+  /** Whose timer it is and what is removed, for the operator. @default 'typeOrmStorage: expired records' */
+  readonly what?: string;
   /** Removes at most `limit` records; answers how many. */
   purge(limit: number): Promise<number>;
   warn(message: string): void;
@@ -51,8 +53,9 @@ export class PurgeTimer {
       }
     } catch (error) {
       if (signal.aborted) return;
+      const { what = 'typeOrmStorage: expired records' } = this.job;
       this.job.warn(
-        `typeOrmStorage: expired records could not be removed, the next try comes by itself. ${error instanceof Error ? error.message : String(error)}`,
+        `${what} could not be removed, the next try comes by itself. ${error instanceof Error ? error.message : String(error)}`,
       );
     }
   }

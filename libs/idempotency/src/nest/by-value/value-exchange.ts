@@ -11,12 +11,16 @@ import { begin, refuse } from '../claim.js';
 import { isTakenByAnother } from '../contexts/graphql-document.js';
 import { markField } from '../contexts/graphql-replay-mark.js';
 import { openRequest } from '../contexts/open-request.js';
+import { isKafka } from '../contexts/rpc.js';
 import type { ValueRequest } from '../contexts/value-request.js';
 import { correlationIdFrom } from '../correlation-id.js';
 import { withoutRun, type Answer } from '../exchange.js';
+import { openPart } from '../deliveries/deliveries.js';
+import type { Part } from '../deliveries/delivery.js';
 import type { HandlerPlan } from '../handler-plan.js';
 import type { IdempotencyRuntime } from '../idempotency-runtime.js';
 import { IdempotencyException } from '../problems.js';
+import { refusedBy, settling } from './message-verdict.js';
 import { holdsPromise, keyPlacesOf } from './value-identity.js';
 import { replayValue } from './value-replay.js';
 import { runValue } from './value-run.js';
@@ -25,6 +29,8 @@ import { runValue } from './value-run.js';
 export interface ValueExchange extends Caller {
   readonly plan: HandlerPlan;
   readonly request: ValueRequest;
+  /** In the delivery of its message; undefined when nobody acknowledges that. */
+  readonly part?: Part | undefined;
 }
 
 /** From its key to its answer. Errors of ours come in the words of the transport. */
@@ -36,20 +42,27 @@ export function protectByValue(
 ): Observable<unknown> {
   // What outer interceptors keep in AsyncLocalStorage is in reach now, and not when we are subscribed to.
   const scope = new AsyncResource('IdempotencyInterceptor');
+  let part: Part | undefined;
   const answered = new Observable((subscriber) => {
     const request = openRequest(context, plan);
     const operation = plan.options.operation ?? request.operation;
-    const correlationId = correlationIdFrom(request.headers);
-    const exchange = { runtime, plan, context, request, operation, correlationId };
+    const correlationId = correlationIdFrom(request.headers, request.correlationId);
+    part =
+      plan.transport === 'rpc'
+        ? openPart(context.switchToRpc().getContext<unknown>(), context, runtime.timers)
+        : undefined;
+    const exchange = { runtime, plan, context, request, operation, correlationId, part };
     scope.runInAsyncScope(() => void answer(exchange, next, subscriber));
   });
   const { transportErrors } = runtime;
   const told = (error: unknown): unknown => {
     // Nest says nothing of an `RpcException` that answers no request.
     if (plan.message?.isEvent === true && error instanceof IdempotencyException) {
-      runtime.warnOfRefusedEvent(plan.message.names.join(' or '), error);
+      runtime.warnOfRefusedEvent(plan.message.names.join(' or '), error, part?.verdict);
     }
-    return transportErrors.inWordsOf(plan.transport, error);
+    return plan.transport === 'rpc' && isKafka(context.switchToRpc().getContext())
+      ? transportErrors.inWordsOfKafka(error)
+      : transportErrors.inWordsOf(plan.transport, error);
   };
   return answered.pipe(catchError((error: unknown) => throwError(() => told(error))));
 }
@@ -63,12 +76,14 @@ async function answer(
   try {
     const decision = await decide(exchange);
     // Somebody outside of us has answered meanwhile. Nothing has begun, and a retry finds the record as we did.
-    if (subscriber.closed) return await giveUp(decision);
+    if (subscriber.closed) return await giveUp(exchange, decision);
     // From here to the subscription nothing is awaited, so nobody can give up unseen.
     const given = follow(exchange, decision);
     mark(exchange, decision);
-    given(next).subscribe(subscriber);
+    const isRun = decision.kind === 'keyed' && decision.outcome.kind === 'run';
+    (isRun ? given(next) : settling(exchange, given(next))).subscribe(subscriber);
   } catch (error) {
+    exchange.part?.settle(refusedBy(exchange, error));
     subscriber.error(error);
   }
 }
@@ -127,10 +142,11 @@ function mark({ runtime, plan, context }: ValueExchange, decision: Decision): vo
   }
 }
 
-async function giveUp(decision: Decision): Promise<void> {
+async function giveUp({ part }: ValueExchange, decision: Decision): Promise<void> {
   if (decision.kind === 'keyed' && decision.outcome.kind === 'run') {
     await decision.outcome.run.release({ forget: true });
   }
+  part?.settle({ verdict: 'again', told: true });
 }
 
 /** @throws IdempotencyException `fingerprint-unavailable` */

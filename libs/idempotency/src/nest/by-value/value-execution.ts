@@ -1,4 +1,5 @@
 import { concatMap, dematerialize, finalize, isObservable, materialize, type Observable } from 'rxjs';
+import type { Verdict } from '../deliveries/verdict.js';
 import type { IdempotencyException } from '../problems.js';
 import { NotBegun } from '../recover.js';
 import { settle, shown } from '../settle.js';
@@ -18,6 +19,8 @@ export interface ValueExecutionTerms {
   readonly copy: (emission: unknown) => { readonly value: unknown } | undefined;
   /** Runs the handler, or answers in its place. */
   readonly run: (handler: () => unknown) => Promise<unknown>;
+  /** On the message of a handler that did not begin because of an error. */
+  readonly verdictOf: (error: unknown) => Verdict;
 }
 
 /**
@@ -29,6 +32,8 @@ export class ValueExecution {
   private error: unknown;
   /** Whether the interceptors inside ours have answered, or nobody listens to them any more. */
   private chain: 'pending' | 'answered' | 'unheard' = 'pending';
+  /** What they answered with, when it is an error. */
+  private chainError: { readonly error: unknown } | undefined;
   /** They have answered while the handler was running. */
   private answeredEarly = false;
   private ended = false;
@@ -54,6 +59,7 @@ export class ValueExecution {
     return chain.pipe(
       materialize(),
       concatMap(async (event) => {
+        if (event.kind === 'E') this.chainError ??= { error: event.error };
         const isEnd = event.kind !== 'N' || this.phase === 'threw' || this.keep !== undefined;
         const instead = isEnd ? await this.chainEnded(event.kind === 'E' ? 'error' : 'value') : undefined;
         return instead === undefined ? event : { kind: 'E' as const, error: instead };
@@ -151,7 +157,14 @@ export class ValueExecution {
       return undefined;
     }
     if (this.phase !== 'not begun' && !(this.error instanceof NotBegun)) return record.threw(this.error);
-    await record.notBegun();
+    await record.notBegun(this.verdictOfNotBegun());
     return undefined;
+  }
+
+  /** An interceptor inside ours may have answered in its place. */
+  private verdictOfNotBegun(): Verdict {
+    if (this.error instanceof NotBegun) return this.terms.verdictOf(this.error.cause);
+    if (this.chainError !== undefined) return this.terms.verdictOf(this.chainError.error);
+    return this.chain === 'answered' ? 'done' : 'again';
   }
 }

@@ -8,6 +8,8 @@ import { defaultRecordPolicy, type ExecutionOutcome, type RecordPolicy } from '.
 import { encodeFinalError } from '../final-error.js';
 import type { IdempotencyRuntime } from '../idempotency-runtime.js';
 import type { IdempotencyException } from '../problems.js';
+import type { Part } from '../deliveries/delivery.js';
+import type { Verdict } from '../deliveries/verdict.js';
 import type { Acknowledgement } from './acknowledgement.js';
 import { bodyless, outcomeToResult, type ValueOutcome } from './recorded-value.js';
 
@@ -20,6 +22,8 @@ export interface ValueRecordTerms {
   readonly maxResponseBytes: number;
   readonly carry: (value: unknown) => CarriedValue;
   readonly acknowledgement?: Acknowledgement | undefined;
+  /** Of the delivery of its message, where the broker waits for an acknowledgement. */
+  readonly part?: Part | undefined;
 }
 
 /**
@@ -31,10 +35,15 @@ export class ValueRecord {
 
   constructor(private readonly terms: ValueRecordTerms) {}
 
-  /** Nothing has happened: the record becomes what this run found. */
-  async notBegun(): Promise<void> {
+  /**
+   * Nothing has happened: the record becomes what this run found.
+   *
+   * @param verdict on its message, if it is about one
+   */
+  async notBegun(verdict: Verdict = 'again'): Promise<void> {
     await this.terms.work.giveUp({ forget: true });
     this.terms.acknowledgement?.pass();
+    this.terms.part?.settle({ verdict, told: true });
   }
 
   returned(value: HandlerValue): Promise<IdempotencyException | undefined> {
@@ -44,11 +53,12 @@ export class ValueRecord {
   /** The same in two parts: the value is taken as it is now, and kept when the function is called. */
   returning(value: HandlerValue): () => Promise<IdempotencyException | undefined> {
     const { work, acknowledgement, ttlMs } = this.terms;
+    if (this.wantsMessageAgain) return async () => this.releaseMessage();
     if (this.decide({ ...this.base, phase: 'returned', value: value.value }) === 'release') {
-      return async () => this.saying(await work.letGo());
+      return async () => this.saying(await work.letGo(), 'done');
     }
     const result = this.resultOf({ kind: 'returned', value, acknowledged: acknowledgement?.said });
-    return async () => this.saying(await this.ended(result, (kept) => work.keep(kept, ttlMs)));
+    return async () => this.saying(await this.ended(result, (kept) => work.keep(kept, ttlMs)), 'done');
   }
 
   /** Somebody else has answered: what it writes in a transaction is not to last. */
@@ -58,8 +68,7 @@ export class ValueRecord {
 
   /** What it wrote is undone, and nothing is kept: a retry does it once more. */
   async undone(): Promise<void> {
-    await this.terms.work.giveUp({ forget: false });
-    this.saying('released');
+    await this.releaseMessage();
   }
 
   /** Its handler has begun in a transaction. */
@@ -77,31 +86,58 @@ export class ValueRecord {
       error,
       ...(status === undefined ? {} : { status }),
     } as const;
-    if (work.steps.undoing === undefined && this.decide(outcome) === 'release') {
-      await work.giveUp({ forget: false });
-      return this.saying('released');
+    if (work.steps.undoing === undefined && (this.wantsMessageAgain || this.decide(outcome) === 'release')) {
+      return this.releaseMessage();
     }
     const refuse = (result: StoredResult) =>
       work.refuse(result, ttlMs, () => encodeFinalError(runtime.transportErrors, error));
     // `record` may keep what is no refusal at all: then nobody knows what to say, but it is final.
-    if (described === undefined) return this.saying(await this.ended(bodyless(this.resource), refuse));
+    if (described === undefined)
+      return this.saying(await this.ended(bodyless(this.resource), refuse), 'refused');
     const result = this.resultOf({ kind: 'threw', error: described.recorded });
-    return this.saying(await this.ended(result, refuse));
+    return this.saying(await this.ended(result, refuse), 'refused');
   }
 
   /** It has had its effect, and what it came to cannot be had any more, or is too large. */
   async keepNothing(): Promise<IdempotencyException | undefined> {
     const { work, ttlMs } = this.terms;
-    return this.saying(await this.ended(bodyless(this.resource), (result) => work.keep(result, ttlMs)));
+    return this.saying(
+      await this.ended(bodyless(this.resource), (result) => work.keep(result, ttlMs)),
+      'done',
+    );
   }
 
   private get base() {
     return { transport: this.terms.transport };
   }
 
-  /** The acknowledgement that a handler sent by itself is its answer: it goes out unless a refusal takes its place. */
-  private saying(outcome: KeepOutcome | RefuseOutcome | ReleaseOutcome): IdempotencyException | undefined {
-    const { runtime, acknowledgement } = this.terms;
+  /** The handler has given its message back to the broker by itself, so it is to run again. */
+  private get wantsMessageAgain(): boolean {
+    return this.terms.part?.word === 'again';
+  }
+
+  private async releaseMessage(): Promise<IdempotencyException | undefined> {
+    await this.terms.work.giveUp({ forget: false });
+    return this.saying('released', 'again');
+  }
+
+  /**
+   * The acknowledgement that a handler sent by itself is its answer: it goes out unless a refusal takes its place.
+   *
+   * @param verdict on its message, if the outcome is what it was meant to be
+   */
+  private saying(
+    outcome: KeepOutcome | RefuseOutcome | ReleaseOutcome,
+    verdict: Verdict,
+  ): IdempotencyException | undefined {
+    const { runtime, work, acknowledgement, part } = this.terms;
+    const { attempt } = work.run;
+    // Its successor's outcome counts: whoever gets the message next waits for that.
+    if (outcome === 'superseded') part?.settle({ verdict: 'again', attempt, told: false });
+    else {
+      const failed = outcome === 'uncommitted' || outcome === 'not undone';
+      part?.settle({ verdict: failed ? 'again' : verdict, attempt, told: true });
+    }
     if (outcome !== 'uncommitted' && outcome !== 'not undone') {
       acknowledgement?.pass();
       return undefined;

@@ -10,6 +10,7 @@ import { factsOf } from '../http-run.js';
 import { shown } from '../settle.js';
 import { endAgain } from '../undo-mode.js';
 import { guarded } from '../user-callbacks.js';
+import { verdictOf } from './message-verdict.js';
 import { Acknowledgement } from './acknowledgement.js';
 import type { ValueExchange } from './value-exchange.js';
 import { ValueExecution } from './value-execution.js';
@@ -37,6 +38,7 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
     maxResponseBytes,
     carry,
     acknowledgement,
+    part: exchange.part,
   });
   const operation = new RunningOperation(factsOf(work, key), (resource) => (record.resource = resource));
   let keptBytes = 0;
@@ -51,6 +53,7 @@ export function runValue(exchange: ValueExchange, run: Run, key: string): Answer
       keptBytes += carried.bytes.length;
       return keptBytes <= maxResponseBytes ? { value: carriedValue(carried.bytes, classes) } : undefined;
     },
+    verdictOf: (error) => verdictOf(exchange, error),
     run: async (handler) => {
       const { undoing } = work.steps;
       if (undoing !== undefined)

@@ -3,7 +3,37 @@
  * were written.
  */
 export function brokerHeaders(about: unknown): readonly string[] {
-  return flat(headersOf(about as AnyContext | null | undefined));
+  const context = about as AnyContext | null | undefined;
+  const headers = flat(headersOf(context));
+  const messageId = propertiesOf(context)?.messageId;
+  if (typeof messageId !== 'string' || messageId === '') return headers;
+  // A property of AMQP with a place of its own; a header of that name is what the sender has said.
+  const isSent = (name: string) =>
+    headers.some((header, at) => at % 2 === 0 && header.toLowerCase() === name);
+  return MESSAGE_ID_NAMES.filter((name) => !isSent(name.toLowerCase())).reduce<readonly string[]>(
+    (all, name) => [...all, name, messageId],
+    headers,
+  );
+}
+
+const MESSAGE_ID_NAMES = ['messageId', 'message-id'];
+
+/** What the sender of a RabbitMQ event has put there. In a request it is Nest's own number of it. */
+export function brokerCorrelationId(about: unknown): unknown {
+  const { correlationId, replyTo } = propertiesOf(about as AnyContext | null | undefined) ?? {};
+  return replyTo === undefined ? correlationId : undefined;
+}
+
+interface AmqpProperties {
+  readonly headers?: unknown;
+  readonly messageId?: unknown;
+  readonly correlationId?: unknown;
+  readonly replyTo?: unknown;
+}
+
+function propertiesOf(about: AnyContext | null | undefined): AmqpProperties | undefined {
+  if (typeof about !== 'object' || about === null || typeof about.getMessage !== 'function') return undefined;
+  return about.getMessage()?.properties;
 }
 
 /** What Nest's contexts of messages may have. */
@@ -11,7 +41,7 @@ interface AnyContext {
   /** NATS; a map with `keys()` and `get()`. */
   getHeaders?(): unknown;
   /** RabbitMQ and Kafka. */
-  getMessage?(): { properties?: { headers?: unknown }; headers?: unknown } | undefined;
+  getMessage?(): { properties?: AmqpProperties; headers?: unknown } | undefined;
   /** MQTT 5. */
   getPacket?(): { properties?: { userProperties?: unknown } } | undefined;
   /** TCP and Redis, when the client's serializer adds some. */

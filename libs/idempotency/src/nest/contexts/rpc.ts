@@ -1,7 +1,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { canonicalJson } from '../../core/canonical-json.js';
 import type { HandlerPlan } from '../handler-plan.js';
-import { brokerHeaders } from './broker-headers.js';
+import { brokerCorrelationId, brokerHeaders } from './broker-headers.js';
 import type { ValueRequest } from './value-request.js';
 
 /** Members of Nest's contexts that only one transport's context has. Classes could be renamed by a minifier. */
@@ -21,12 +21,16 @@ export function rpcRequestOf(context: ExecutionContext, { message }: HandlerPlan
   const rpc = context.switchToRpc();
   const about: unknown = rpc.getContext();
   const pattern = patternOf(message?.names ?? [], incomingPattern(about));
+  const payload = rpc.getData<unknown>();
   return {
     operation: `${transportName(about)} ${pattern}`,
     user: (about as { user?: unknown } | null | undefined)?.user,
-    payload: rpc.getData<unknown>(),
+    payload,
     payloadName: 'message',
     headers: brokerHeaders(about),
+    correlationId:
+      brokerCorrelationId(about) ??
+      (payload as { correlationId?: unknown } | null | undefined)?.correlationId,
     position: '',
     noReply: message?.isEvent === true,
   };
@@ -41,6 +45,10 @@ function transportName(about: unknown): string {
   const sign = SIGNS.find(([member]) => hasMethod(about, member));
   if (sign !== undefined) return sign[1];
   return hasMethod(about, 'getMap') ? 'grpc' : 'rpc';
+}
+
+export function isKafka(about: unknown): boolean {
+  return transportName(about) === 'kafka';
 }
 
 function incomingPattern(about: unknown): string | undefined {

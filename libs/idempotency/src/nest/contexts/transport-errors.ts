@@ -18,13 +18,16 @@ type FieldError = new (message: string, options: { extensions: object }) => Erro
 /** Errors in the words of each transport. Their packages are optional: they are loaded when handlers need them. */
 export class TransportErrors {
   private rpc: MessageException | undefined;
+  private retriable: MessageException | undefined;
   private ws: MessageException | undefined;
   private graphql: FieldError | undefined;
 
   async load(transports: ReadonlySet<Transport>): Promise<void> {
     if (transports.has('rpc')) {
       const name = '@nestjs/microservices';
-      this.rpc = (await optionalPackage(name, () => import('@nestjs/microservices'))).RpcException;
+      const microservices = await optionalPackage(name, () => import('@nestjs/microservices'));
+      this.rpc = microservices.RpcException;
+      this.retriable = microservices.KafkaRetriableException;
     }
     if (transports.has('ws')) {
       const name = '@nestjs/websockets';
@@ -42,6 +45,16 @@ export class TransportErrors {
     // Drivers take `extensions` over from whatever error a resolver throws; filters still meet our class.
     if (transport === 'graphql') return Object.assign(error, { extensions: problem });
     return this.messageError(transport, problem, error.message) ?? error;
+  }
+
+  /**
+   * The same for a message of Kafka: a refusal that says when to come again must reach its consumer, which would go on to the
+   * next message otherwise.
+   */
+  inWordsOfKafka(error: unknown): unknown {
+    const mayComeAgain = error instanceof IdempotencyException && error.headers['Retry-After'] !== undefined;
+    if (!mayComeAgain || this.retriable === undefined) return this.inWordsOf('rpc', error);
+    return Object.assign(new this.retriable(problemOf(error)), { message: error.message });
   }
 
   /** What an error says, to be said again; undefined for unexpected ones. */
@@ -96,11 +109,8 @@ export class TransportErrors {
 }
 
 function problemOf(error: IdempotencyException): object {
-  const retryAfter = error.headers['Retry-After'];
-  return {
-    ...(error.getResponse() as object),
-    ...(retryAfter === undefined ? {} : { retryAfter: Number(retryAfter) }),
-  };
+  const { retryAfter } = error;
+  return { ...(error.getResponse() as object), ...(retryAfter === undefined ? {} : { retryAfter }) };
 }
 
 function malformed(): RecordUnreadableError {

@@ -12,6 +12,8 @@ export interface ValueRequest {
   readonly payloadName: 'message' | 'arguments';
   /** Names and values in turn. */
   readonly headers: readonly string[];
+  /** What a message says of its correlation beside its headers. */
+  readonly correlationId?: unknown;
   /** Tells executions apart that share one header; empty for the first or only one. */
   readonly position: string;
   /** Whose header it is, where several documents may share one. */

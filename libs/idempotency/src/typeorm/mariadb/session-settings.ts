@@ -43,18 +43,17 @@ const OLDEST_MYSQL = [8, 0, 19];
 /**
  * Which of the two answers is known by `version()` alone: a DataSource of either type connects to both.
  *
+ * @param tool whose server it is to be, for the message
  * @throws InvalidOptionsError for one that is too old
  */
-export function serverOf(version: string): Server {
+export function serverOf(version: string, tool = 'typeOrmStorage'): Server {
   const isMariaDb = /mariadb/i.test(version);
   const oldest = isMariaDb ? OLDEST_MARIADB : OLDEST_MYSQL;
   const name = isMariaDb ? 'MariaDB' : 'MySQL';
   if (isOlder(version, oldest)) {
     const [major, minor, patch] = oldest;
     const least = patch === 0 ? `${major}.${minor}` : `${major}.${minor}.${patch}`;
-    throw new InvalidOptionsError(
-      `typeOrmStorage: ${name} ${version} is too old, it needs ${least} or later.`,
-    );
+    throw new InvalidOptionsError(`${tool}: ${name} ${version} is too old, it needs ${least} or later.`);
   }
   return { name, settings: `set session ${(isMariaDb ? MARIADB : MYSQL).join(', ')}` };
 }

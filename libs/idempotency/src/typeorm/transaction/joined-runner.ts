@@ -10,6 +10,15 @@ interface Broadcaster {
 
 type QueryMethod = (...args: unknown[]) => Promise<unknown>;
 
+/** On every runner that joins, also for another copy of the library. */
+export const AFTER_COMMIT = Symbol.for('nestjs-idempotent:after-commit');
+
+/** A runner, as far as it says when the transaction that it has joined is committed. */
+export interface JoinsCommit {
+  /** Calls it once the handler's transaction is committed, with what this runner does now. It must not throw. */
+  readonly [AFTER_COMMIT]?: (call: () => void) => void;
+}
+
 /** Where code stands that asks, as far as the transaction is concerned. */
 export interface Standpoint {
   /** The innermost nested transaction that it runs in. */
@@ -57,6 +66,7 @@ export class JoinedRunner {
       rollbackTransaction: () => this.rollback(),
       release: () => this.release(),
       [Symbol.asyncDispose]: () => this.dispose(),
+      [AFTER_COMMIT]: (call: () => void) => this.transaction.afterCommit(this.level(), call),
     });
   }
 

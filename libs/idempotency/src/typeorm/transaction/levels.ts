@@ -89,6 +89,13 @@ export class Levels {
     return !level.hasStrangers && lost.every((one) => one.isWithin(level));
   }
 
+  /** Neither it nor one around it was rolled back. */
+  isKept(level: Level): boolean {
+    for (let one: Level | undefined = level; one !== undefined; one = one.parent)
+      if (one.state === 'undone') return false;
+    return true;
+  }
+
   /** Whoever waits for one need wait no longer. */
   endAll(): void {
     for (const level of this.pile.splice(1)) level.end('undone');

@@ -30,6 +30,7 @@ export class OpenTransaction {
   private isMarked = true;
   private readonly turns: Turns;
   private readonly streams = new Set<(reason: Error) => void>();
+  private readonly hooks: { readonly level: Level; readonly call: () => void }[] = [];
   private ending: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
 
@@ -64,6 +65,12 @@ export class OpenTransaction {
   assertOpen(): void {
     if (this.phase !== 'open') throw this.ended();
     if (this.failure !== undefined) throw this.failure;
+  }
+
+  /** Calls it once what the level does is committed. It must not throw. @throws when nothing can be committed any more */
+  afterCommit(level: Level, call: () => void): void {
+    this.assertOpen();
+    this.hooks.push({ level, call });
   }
 
   /** Begins a nested transaction. Of two side by side the second waits for the first, where that has an end to wait for. */
@@ -140,6 +147,7 @@ export class OpenTransaction {
       if (tag === 'ROLLBACK') throw new Error('The server has rolled back instead of committing.');
     });
     this.phase = 'committed';
+    for (const { level, call } of this.hooks.splice(0)) if (this.levels.isKept(level)) call();
   }
 
   /** Never rejects. What was asked for before and is not sent yet is not sent any more. */

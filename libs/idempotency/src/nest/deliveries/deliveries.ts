@@ -1,0 +1,79 @@
+import type { Timers } from '../../core/ports.js';
+import { Delivery, type Carrier, type Part } from './delivery.js';
+import { carrierOfJetStream, isJetStreamMessage } from './jetstream.js';
+import type { RabbitMessage } from './rabbitmq.js';
+import { watched } from './watched.js';
+
+/** What Nest's contexts of messages may have. */
+interface MessageContext {
+  getArgs?(): unknown;
+  getMessage?(): unknown;
+  getChannelRef?(): unknown;
+}
+
+interface Found {
+  readonly message: object;
+  carrier(): Carrier;
+  added?(delivery: Delivery): void;
+}
+
+/**
+ * The part that an execution has in the delivery of its message; undefined when nobody acknowledges it.
+ *
+ * @param about Nest's context of the message
+ */
+export function openPart(about: unknown, execution: object, timers: Timers): Part | undefined {
+  const found = acknowledged(about);
+  if (found === undefined) return undefined;
+  // A server that does not extend Nest's: how many handlers it calls is not known.
+  const delivery = watched.deliveries.get(found.message) ?? makeDelivery(found, { timers, expected: 0 });
+  return delivery.isSent ? undefined : delivery.open(execution);
+}
+
+/** That of the message in which a handler is called; undefined when it has none yet, or has been told. */
+export function deliveryIn(about: unknown): Delivery | undefined {
+  const found = acknowledged(about);
+  return found && watched.deliveries.get(found.message);
+}
+
+/** Undefined when nobody acknowledges the message. */
+export function newDelivery(
+  about: unknown,
+  terms: { readonly timers: Timers; readonly expected: number; readonly isEventHandler: boolean },
+): Delivery | undefined {
+  const found = acknowledged(about);
+  return found && makeDelivery(found, terms);
+}
+
+function makeDelivery(
+  found: Found,
+  {
+    timers,
+    expected,
+    isEventHandler = false,
+  }: { readonly timers: Timers; readonly expected: number; readonly isEventHandler?: boolean },
+): Delivery {
+  const carrier = found.carrier();
+  const delivery = new Delivery(carrier, timers, carrier.wantsReply && !isEventHandler, expected);
+  watched.deliveries.set(found.message, delivery);
+  found.added?.(delivery);
+  return delivery;
+}
+
+function acknowledged(about: unknown): Found | undefined {
+  if (typeof about !== 'object' || about === null) return undefined;
+  const context = about as MessageContext;
+  if (typeof context.getChannelRef === 'function') {
+    const channel = watched.channels.get((context.getChannelRef() ?? {}) as object);
+    const message = context.getMessage?.() as RabbitMessage | undefined;
+    if (channel === undefined || message === undefined) return undefined;
+    return {
+      message,
+      carrier: () => channel.carrierOf(message),
+      added: (delivery) => channel.add(message, delivery),
+    };
+  }
+  const args = context.getArgs?.();
+  const message = Array.isArray(args) ? (args as unknown[]).find(isJetStreamMessage) : undefined;
+  return message && { message, carrier: () => carrierOfJetStream(message) };
+}

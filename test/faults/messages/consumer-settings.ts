@@ -1,0 +1,2 @@
+/** So many deliveries one process has at a time. */
+export const PREFETCH = 20;

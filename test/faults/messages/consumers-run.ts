@@ -1,0 +1,48 @@
+/**
+ * `npm run faults:consumers`: 10,000 messages, each delivered 1 to 5 times in an order that a seed decides, to four processes that
+ * are killed again and again. Prints and writes down how often each had its effect; ends with 1 when a promise was broken.
+ *
+ * `-- --without-keys`: the same consumers without `@Idempotent()`. `--seed`, `--messages`, `--processes`, `--kills` say how; a
+ * run of another size than the usual is not written down.
+ */
+import { parseArgs } from 'node:util';
+import { startPostgres } from '../../support/postgres-server.js';
+import { startRabbit } from '../../support/rabbitmq-server.js';
+import { consumersSection } from './consumers-report.js';
+import { runConsumers } from './consumers-scenario.js';
+import { writeSection } from './report-file.js';
+
+const { values } = parseArgs({
+  options: {
+    'without-keys': { type: 'boolean', default: false },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    messages: { type: 'string', default: '10000' },
+    processes: { type: 'string', default: '4' },
+    kills: { type: 'string', default: '40' },
+  },
+});
+const options = {
+  keys: values['without-keys'] ? 'without' : 'with',
+  seed: Number(values.seed),
+  messages: Number(values.messages),
+  processes: Number(values.processes),
+  kills: Number(values.kills),
+  lease: '5s',
+  stuckAfterMs: 60_000,
+} as const;
+const isUsual = options.messages === 10_000 && options.processes === 4 && options.kills === 40;
+
+const [rabbit, postgres] = await Promise.all([startRabbit(), startPostgres()]);
+try {
+  const tally = await runConsumers({ amqpUrl: rabbit.url, postgres }, options);
+  const section = consumersSection(tally, options);
+  console.log(section.text);
+  if (isUsual) await writeSection(section);
+  if (tally.broken.length > 0) {
+    console.log(`PROMISE BROKEN: ${tally.broken.join(', ')}. Seed ${options.seed}.`);
+    if (options.keys === 'with') console.log(tally.complaints);
+    process.exitCode = 1;
+  }
+} finally {
+  await Promise.all([rabbit.stop(), postgres.stop()]);
+}
