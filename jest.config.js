@@ -5,6 +5,7 @@ export default {
   testTimeout: 30_000,
   // Modules of a suite that is over stay in memory (ESM in Jest), and a worker that is full of them gets up to three times slower.
   workerIdleMemoryLimit: '1GB',
+  testSequencer: '<rootDir>/test/support/longest-first.js',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testRegex: '\\.spec\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],

@@ -67,7 +67,7 @@ describe('npm run demo:crash', () => {
   it('fails, and shows what there is twice, when the retry comes with new keys', async () => {
     const shown = await demo(
       ...['--database', 'postgres', '--no-transactional', '--without-keys'],
-      ...['--point', 'OrderPlacement.place:after'],
+      ...['--point', 'OrderPlacement.place:after', '--lanes', '1'],
     );
     expect(figures(shown)).toEqual([['2', expect.any(String), '2', '2']]);
     expect(shown.text).toContain('NOT AS PROMISED: orders: 2');

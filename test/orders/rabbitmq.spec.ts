@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect, type Channel } from 'amqplib';
 import { rmSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { Client } from 'pg';
 import { OrdersClient } from '../support/orders-client.js';
 import { buildOrders, endAllOrders, spawnOrders, type OrdersProcess } from '../support/orders-process.js';
@@ -8,10 +9,12 @@ import { startPayments, type PaymentsService } from '../support/payments-service
 import { eventually } from '../support/postgres-fixture.js';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.js';
 import { startRabbit, type RabbitServer } from '../support/rabbitmq-server.js';
-import { startTcpProxy } from '../support/tcp-proxy.js';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { temporaryDataDir } from '../support/temporary-data-dir.js';
 
 const QUEUE = 'orders';
+/** Class and method of AMQP 0-9-1. */
+const BASIC_CONSUME = '\0\x3c\0\x14';
 /** A port at which no broker is. */
 const NOBODY = 1;
 const NOTHING = { emails: 0, stockMoves: 0 };
@@ -138,6 +141,13 @@ describe('two apps on one queue', () => {
   }, 60_000);
 });
 
+/** Resolves when a consumer has asked for messages, and has no answer yet: Nest does not wait for that one. */
+async function aboutToConsume(way: TcpProxy): Promise<void> {
+  const before = way.count(BASIC_CONSUME);
+  for (const deadline = Date.now() + 10_000; way.count(BASIC_CONSUME) === before; await setImmediate())
+    if (Date.now() > deadline) throw new Error('The app has not connected again.');
+}
+
 describe('a broker that nobody reaches', () => {
   it('holds up no order: each gets its stock move and its mail when the broker is back', async () => {
     const way = await startTcpProxy(rabbit.port);
@@ -145,6 +155,8 @@ describe('a broker that nobody reaches', () => {
       const env = { AMQP_URL: rabbit.url.replace(String(rabbit.port), String(way.port)) };
       const early = start(env);
       const ada = new OrdersClient(await early.ready());
+      way.pointTo(rabbit.port); // every connection ends, and the app begins anew
+      await aboutToConsume(way);
       way.pointTo(NOBODY);
       const late = start(env);
       const bob = new OrdersClient(await late.ready());

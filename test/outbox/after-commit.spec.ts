@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { EntityManager, QueryRunner } from 'typeorm';
 import { CreateOutbox1795478400000 } from '../../libs/idempotency/src/typeorm/migrations/create-outbox.js';
 import { afterCommitOf, transactionRunner } from '../../libs/idempotency/src/typeorm/outbox/after-commit.js';
-import { describeBenches } from '../transaction/support/bench.js';
+import { describeBenches, HOUR_MS } from '../transaction/support/bench.js';
 import { benchOver, messageRow, type OutboxBench } from './support/outbox-bench.js';
 
 describeBenches(
@@ -25,13 +25,13 @@ describeBenches(
       return woken;
     };
     const committed = () => outbox.table.undelivered('a');
-    const endConnection = async (runner: QueryRunner) => {
+    /** A function by which the server ends the connection that the runner is on now. */
+    const connectionEnd = async (runner: QueryRunner) => {
       const [row] = (await runner.query(
         bench.sql({ PostgreSQL: 'select pg_backend_pid() as id', MariaDB: 'select connection_id() as id' }),
       )) as [{ id: number }];
-      await bench.outside.query(
-        bench.sql({ PostgreSQL: `select pg_terminate_backend(${row.id})`, MariaDB: `kill ${row.id}` }),
-      );
+      const sql = { PostgreSQL: `select pg_terminate_backend(${row.id})`, MariaDB: `kill ${row.id}` };
+      return () => bench.outside.query(bench.sql(sql));
     };
 
     describe('in a handler’s transaction', () => {
@@ -60,11 +60,16 @@ describeBenches(
           throw new Error('not after all');
         });
         await expect(failing).rejects.toThrow('not after all');
-        const losing = bench.run(async () => {
+        const losing = bench.transactions.open();
+        await losing.enter(async () => {
+          await losing.begin();
           wakings.push(await add());
-          await endConnection(transactionRunner(bench.dataSource)!);
+          const end = await connectionEnd(transactionRunner(bench.dataSource)!);
+          await losing.complete(await bench.claim(), Buffer.from('done'), HOUR_MS);
+          await end();
+          await expect(losing.commit()).rejects.toThrow();
+          await losing.close();
         });
-        await expect(losing).rejects.toThrow();
         for (const woken of wakings) expect(woken).not.toHaveBeenCalled();
         expect(wakings).toHaveLength(2);
         expect(await committed()).toBe(before);
@@ -143,7 +148,8 @@ describeBenches(
         await expect(failing).rejects.toThrow('not after all');
         const losing = bench.dataSource.transaction(async (manager) => {
           wakings.push(await add(manager));
-          await endConnection(manager.queryRunner!);
+          const end = await connectionEnd(manager.queryRunner!);
+          await end();
         });
         await expect(losing).rejects.toThrow();
         for (const woken of wakings) expect(woken).not.toHaveBeenCalled();
@@ -158,9 +164,13 @@ describeBenches(
             throw new Error('undo this');
           });
           await expect(nested).rejects.toThrow('undo this');
-          const woken = await manager.transaction((inner) => add(inner));
-          expect(woken).not.toHaveBeenCalled();
-          return woken;
+          return manager.transaction(async (inner) => {
+            const woken = await inner.transaction((innermost) => add(innermost));
+            // It has been kept before, by the one around it.
+            await expect(inner.transaction(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+            expect(woken).not.toHaveBeenCalled();
+            return woken;
+          });
         });
         expect(kept).toHaveBeenCalledTimes(1);
         expect(undone).not.toHaveBeenCalled();

@@ -4,7 +4,8 @@ import { useDatabases } from '../patterns/support/databases.js';
 import { openBench, type OutboxBench } from './support/outbox-bench.js';
 import { race } from './support/race.js';
 
-const databases = useDatabases().filter(({ name }) => /^(PostgreSQL|MariaDB) /.test(name));
+/** What TypeORM 0.3 could do otherwise is in outbox-table.spec.ts. */
+const databases = useDatabases().filter(({ name }) => /^(PostgreSQL|MariaDB) with TypeORM 1$/.test(name));
 
 describe.each(databases)('the outbox on $name', (kind) => {
   let bench: OutboxBench;
@@ -146,7 +147,14 @@ describe.each(databases)('the outbox on $name', (kind) => {
     expect(claimed.ids).toEqual([ids[2], ids[6]]);
     await lock.end();
     await bench.table.delivered(claimed.owner, claimed.sequences);
-    expect((await bench.claim()).ids).toEqual([ids[0], ids[1], ids[3], ids[4], ids[5]]);
+    const rest = await bench.claim();
+    expect(rest.ids).toEqual([ids[0], ids[1], ids[3], ids[4], ids[5]]);
+    await bench.table.delivered(rest.owner, rest.sequences);
+
+    const only = await bench.lock(...(await bench.add('a')));
+    expect((await bench.claim()).ids).toEqual([]);
+    await only.end();
+    expect((await bench.claim()).ids).toHaveLength(1);
   });
 
   it('finds what may be sent behind thousands that may not', async () => {
@@ -223,9 +231,9 @@ describe.each(databases)('the outbox on $name', (kind) => {
   });
 });
 
-describe.each(databases.filter(({ name }) => name.endsWith('TypeORM 1')))('side by side on $name', (kind) => {
+describe.each(databases)('side by side on $name', (kind) => {
   it('ten claimers deliver each message in the order of its aggregate, whatever fails', async () => {
-    const bench = await openBench(kind, { poolSize: 16 } as never);
+    const bench = await openBench(kind, { poolSize: 16 });
     const ran = await race(bench, { claimers: 10, aggregates: 12, perAggregate: 10, loose: 40 });
     expect(ran.violations).toEqual([]);
     expect(ran.delivered).toBe(12 * 10 + 40);
@@ -234,11 +242,11 @@ describe.each(databases.filter(({ name }) => name.endsWith('TypeORM 1')))('side 
 });
 
 it('waits for nobody where sessions of PostgreSQL are stricter than READ COMMITTED', async () => {
-  const kind = databases.find(({ name }) => name === 'PostgreSQL with TypeORM 1');
+  const kind = databases.find(({ database }) => database === 'PostgreSQL');
   const bench = await openBench(kind!, {
     poolSize: 8,
     extra: { options: '-c default_transaction_isolation=serializable' },
-  } as never);
+  });
   expect(await bench.dataSource.query('show transaction_isolation')).toEqual([
     { transaction_isolation: 'serializable' },
   ]);
@@ -247,8 +255,8 @@ it('waits for nobody where sessions of PostgreSQL are stricter than READ COMMITT
 });
 
 it('keeps every character on MariaDB, whatever the character set of the session', async () => {
-  const kind = databases.find(({ name }) => name === 'MariaDB with TypeORM 1');
-  const bench = await openBench(kind!, { charset: 'latin1' } as never);
+  const kind = databases.find(({ database }) => database === 'MariaDB');
+  const bench = await openBench(kind!, { charset: 'latin1' });
   const payload = JSON.stringify('ş é 👍');
   await bench.add({ aggregate: 'ş👍', payload });
   const { owner, messages, sequences } = await bench.claim();

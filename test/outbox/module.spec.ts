@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ConsoleLogger, Controller, Injectable, Module, type LoggerService } from '@nestjs/common';
+import { ConsoleLogger, Controller, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ClientProxyFactory, EventPattern, Payload, Transport } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
@@ -90,6 +90,8 @@ describe('the outbox module', () => {
     await app.close();
     expect(adding.published).toEqual([]);
     await adding.add(placed(undefined, 'm2'));
+    // It was stopped with its application.
+    expect(await app.get(OutboxRelay).runOnce()).toMatchObject({ claimed: 0 });
     expect(await adding.relay.runOnce()).toEqual({ claimed: 1, delivered: 1, failed: 0, dead: 0 });
     expect(ids(adding.published)).toEqual(['m2']);
   });

@@ -38,7 +38,7 @@ describe.each(servers)('the table of the outbox on $name', ({ database, open }) 
 
     const bench = await benchOver(dataSource);
     const [id] = await bench.add({ aggregate: 'á', payload: '"é"' });
-    expect(await dataSource.getRepository(Entry as typeof OutboxEntry).findOneBy({ id: id! })).toMatchObject({
+    expect(await dataSource.getRepository(Entry).findOneBy({ id: id! })).toMatchObject({
       aggregate: 'á',
       payload: isPostgres ? '"é"' : '"\\u00e9"',
       attempts: 0,
@@ -57,7 +57,12 @@ describe.each(servers)('the table of the outbox on $name', ({ database, open }) 
     const ids = await bench.add('a', undefined);
     const { owner, sequences, messages } = await bench.claim();
     expect(messages.map(({ id }) => id)).toEqual(ids);
-    expect(await bench.table.delivered(owner, sequences)).toBe(2);
+    const failure = { kind: 'dead', error: 'no' } as const;
+    expect(await bench.table.failed(owner, sequences[0]!, failure)).toBe(true);
+    expect(await bench.table.delivered(owner, sequences)).toBe(1);
+    expect(await bench.table.deadLetters(10)).toMatchObject([{ id: ids[0], attempts: 1, error: 'no' }]);
+    expect(await bench.table.decide(ids[0]!, 'discard')).toBe(true);
+    expect(await bench.table.purge(0, 10)).toBe(2);
   });
 
   it('may have another name, and lie in another schema', async () => {
@@ -80,6 +85,9 @@ describe.each(servers)('the table of the outbox on $name', ({ database, open }) 
     };
     expect(await refusal()).toMatch(
       /no table `outbox_messages` \(database .*\)\. Add the migration `CreateOutbox1795478400000`/,
+    );
+    expect(await refusal('my outbox')).toMatch(
+      /^OutboxModule: `table` is 'my outbox'.*'app\.outbox_messages'/,
     );
     expect(await refusal('my_messages')).toMatch(/Add the migration `createOutbox\('my_messages'\)`/);
     await migrate(dataSource, CreateOutbox1795478400000);

@@ -28,6 +28,7 @@ import {
   type IdempotentOptions,
 } from 'nestjs-idempotent';
 import { Gate } from 'nestjs-idempotent/testing';
+import { readFileSync } from 'node:fs';
 import { lastValueFrom } from 'rxjs';
 import { eventually } from '../http/support/eventually.js';
 import { startNats, type NatsServer } from '../support/nats-server.js';
@@ -119,6 +120,13 @@ describe('messages of NATS', () => {
     const reply = { run: 1, correlationId: 'of-the-header' };
     expect([await send(), await send()]).toEqual([reply, reply]);
     expect([keys, app.count('replayed')]).toEqual([['id-1'], 1]);
+  });
+});
+
+describe('the transport for JetStream', () => {
+  it('is the one that the docs show', () => {
+    const shown = readFileSync('test/transports/support/jetstream-server.ts', 'utf8').trimEnd();
+    expect(readFileSync('docs/transports.md', 'utf8')).toContain(shown);
   });
 });
 

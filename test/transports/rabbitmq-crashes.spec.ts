@@ -10,6 +10,8 @@ import { eventConsumer, type OnDelivery } from './support/order-consumer.js';
 import { RabbitFixture, type RabbitApp, type TestQueue } from './support/rabbit-fixture.js';
 
 const PLACED = 'orders.placed';
+/** A process of its own compiles its sources first, when nobody has yet. */
+const CHILD_WITHIN_MS = 90_000;
 const TERMS = { transactional: true, lease: '1s', storageTimeout: '500ms' } as const;
 
 describe('a consumer of RabbitMQ whose writes commit with its record on PostgreSQL', () => {
@@ -59,7 +61,7 @@ describe('a consumer of RabbitMQ whose writes commit with its record on PostgreS
       CRASH: crash,
     });
     children.push(child);
-    await eventually(() => expect(child.process.signalCode).toBe('SIGKILL'), 10_000);
+    await eventually(() => expect(child.process.signalCode).toBe('SIGKILL'), 30_000);
   }
 
   async function leftOf(app: RabbitApp): Promise<number> {
@@ -67,28 +69,36 @@ describe('a consumer of RabbitMQ whose writes commit with its record on PostgreS
     return (await rabbit.waiting(queue.name)) + (await rabbit.waiting(queue.deadLetters));
   }
 
-  it('that is killed in its handler has done nothing: the next one does it, as attempt 2, when the lease is over', async () => {
-    await rabbit.publish(queue, PLACED, { id: 'm1' });
-    await killed('in the handler');
-    expect(await effects()).toEqual([]);
-    const app = await consume(insert);
+  it(
+    'that is killed in its handler has done nothing: the next one does it, as attempt 2, when the lease is over',
+    async () => {
+      await rabbit.publish(queue, PLACED, { id: 'm1' });
+      await killed('in the handler');
+      expect(await effects()).toEqual([]);
+      const app = await consume(insert);
 
-    await eventually(() => expect(app.count('completed')).toBe(1));
-    expect(app.count('taken-over')).toBe(1);
-    expect(await effects()).toEqual([{ what: 'm1', attempt: 2 }]);
-    expect(await leftOf(app)).toBe(0);
-  });
+      await eventually(() => expect(app.count('completed')).toBe(1));
+      expect(app.count('taken-over')).toBe(1);
+      expect(await effects()).toEqual([{ what: 'm1', attempt: 2 }]);
+      expect(await leftOf(app)).toBe(0);
+    },
+    CHILD_WITHIN_MS,
+  );
 
-  it('that is killed between the commit and the acknowledgement has done it: the next one replays and acknowledges', async () => {
-    await rabbit.publish(queue, PLACED, { id: 'm1' });
-    await killed('before the acknowledgement');
-    expect(await effects()).toEqual([{ what: 'm1', attempt: 1 }]);
-    const app = await consume(insert);
+  it(
+    'that is killed between the commit and the acknowledgement has done it: the next one replays and acknowledges',
+    async () => {
+      await rabbit.publish(queue, PLACED, { id: 'm1' });
+      await killed('before the acknowledgement');
+      expect(await effects()).toEqual([{ what: 'm1', attempt: 1 }]);
+      const app = await consume(insert);
 
-    await eventually(() => expect(app.count('replayed')).toBe(1));
-    expect(await effects()).toEqual([{ what: 'm1', attempt: 1 }]);
-    expect(await leftOf(app)).toBe(0);
-  });
+      await eventually(() => expect(app.count('replayed')).toBe(1));
+      expect(await effects()).toEqual([{ what: 'm1', attempt: 1 }]);
+      expect(await leftOf(app)).toBe(0);
+    },
+    CHILD_WITHIN_MS,
+  );
 
   it('that throws has done nothing: the message comes again, and is done once', async () => {
     const app = await consume(async (delivered) => {

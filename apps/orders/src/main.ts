@@ -11,7 +11,7 @@ const signals = new StopSignals((signal) => {
 const cleanups = new Cleanups();
 
 try {
-  if (await crashPointsWereListed(() => import('./app.module.js'))) process.exit(0);
+  if (await crashPointsWereListed(() => import('./startup/create-app.js'))) process.exit(0);
   await start(process.env, cleanups, signals);
   await signals.first;
   console.log('Stopping: requests that are running may finish. Ctrl-C again stops at once.');

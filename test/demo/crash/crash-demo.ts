@@ -1,7 +1,8 @@
 /**
  * `npm run demo:crash`: places an order and pays it, again and again, and kills the app with SIGKILL at every one of its
- * points in turn; starts it again, lets the client retry, and counts in the database and in the ledger. Ends with 1 when
- * anything is not there exactly once, or a retry gets no final answer.
+ * points in turn, also those of the outbox and the consumers; starts it again, lets the client retry, and counts in the
+ * database, in the ledger and in the mailbox. Ends with 1 when anything is not there exactly once, or a retry gets no final
+ * answer.
  */
 import { spawnSync } from 'node:child_process';
 import { buildOrders, endAllOrders, ordersMain } from '../../support/orders-process.js';
@@ -85,7 +86,9 @@ function summary({ setting, explored, unreached: never, seconds }: Part): string
     `${nameOf(setting)}: ${outcomes.length} kills${of} in ${seconds.toFixed(0)} s, ${failed} not as promised.`,
   ];
   if (points.length === 0 && sample === undefined)
-    lines.push(`Passed by no order and no payment, and so not tried here: ${never.join(', ') || 'none'}.`);
+    lines.push(
+      `Passed by no order, message or payment, and so not tried here: ${never.join(', ') || 'none'}.`,
+    );
   return lines.join('\n');
 }
 

@@ -1,7 +1,7 @@
 import type { Bench } from './bench.js';
 import { Customer, type Attempt, type CustomerOptions } from './client.js';
 import type { Tally } from './counts.js';
-import { verdict } from './verdict.js';
+import { told, verdict } from './verdict.js';
 
 /** Where apps are killed while one customer orders and pays. */
 export interface Kill {
@@ -44,8 +44,8 @@ export async function oneOrder(bench: Bench, kill: Kill, options: CustomerOption
   const app = await bench.appThatLives();
   const got = await customer.orderAndPay(app.url, settled);
   const passed = await bench.passed();
-  const outcome = await verdict(bench, customer, app, { kill, saw, got });
-  return { ...outcome, passed, broken: [...broken, ...outcome.broken] };
+  const found = await verdict(bench, customer, app, kill, got);
+  return { ...found, kill, saw: told(saw), got: told(got), passed, broken: [...broken, ...found.broken] };
 }
 
 /**

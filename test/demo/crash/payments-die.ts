@@ -2,7 +2,7 @@ import { POINTS, type FaultPoint } from '../../../apps/payments/src/faults/fault
 import type { Bench } from './bench.js';
 import { Customer, type CustomerOptions } from './client.js';
 import type { Kill, Outcome } from './one-order.js';
-import { verdict } from './verdict.js';
+import { told, verdict } from './verdict.js';
 
 /** Where the payment service, which is somebody else's, may die. */
 export const PAYMENTS_POINTS: readonly string[] = POINTS.map(named);
@@ -24,10 +24,11 @@ export async function paymentsDie(bench: Bench, at: string, options: CustomerOpt
     restarted,
   ]);
   const seen = heard.findIndex(({ leg }) => leg === 'payment') + 1;
-  const outcome = await verdict(bench, customer, app, {
+  return {
+    ...(await verdict(bench, customer, app, kill, heard)),
     kill,
-    saw: heard.slice(0, seen),
-    got: heard.slice(seen),
-  });
-  return { ...outcome, passed: [] };
+    saw: told(heard.slice(0, seen)),
+    got: told(heard.slice(seen)) || 'nothing to retry',
+    passed: [],
+  };
 }

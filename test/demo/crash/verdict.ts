@@ -3,30 +3,29 @@ import type { Attempt, Customer, Leg } from './client.js';
 import type { Tally } from './counts.js';
 import type { Kill, Outcome } from './one-order.js';
 
-interface Heard {
-  readonly kill: Kill;
-  readonly saw: readonly Attempt[];
-  readonly got: readonly Attempt[];
-}
-
-/** What has come of a customer, once nothing more can come of it. */
+/**
+ * What has come of a customer, once nothing more can come of it.
+ *
+ * @param got what was heard of the app that is there now
+ */
 export async function verdict(
   bench: Bench,
   customer: Customer,
   app: StartedApp,
-  { kill, saw, got }: Heard,
-): Promise<Omit<Outcome, 'passed'>> {
+  kill: Kill,
+  got: readonly Attempt[],
+): Promise<Tally & Pick<Outcome, 'broken'>> {
   const broken = notFinal(got, kill);
   if (!(await bench.settled(customer.user)))
     broken.push('what follows from the order was not all done in time');
   if (customer.keepsKeys) broken.push(...(await notRepeated(bench, customer, app, got)));
   const tally = await bench.tally(customer.user);
   broken.push(...notOnce(tally, kill), ...(await notTold(customer, app, got, tally)));
-  return { kill, saw: told(saw), got: told(got) || 'nothing to retry', broken, ...tally };
+  return { broken, ...tally };
 }
 
 /** `order 201, payment 409 × 2 201 (replayed)` */
-function told(attempts: readonly Attempt[]): string {
+export function told(attempts: readonly Attempt[]): string {
   const legs = (['order', 'payment'] as const).map((leg) => {
     const heard = attempts.filter((attempt) => attempt.leg === leg).map((attempt) => inWords(attempt));
     return heard.length === 0 ? undefined : `${leg} ${counted(heard)}`;

@@ -13,7 +13,7 @@ import { say } from './held-points.js';
 import { queueOptions, queuesNamed } from './queues.js';
 import { watchChannels } from './watched-channels.js';
 
-const { DATABASE_URL = '', AMQP_URL = '', QUEUE = '', LEASE = '', KEYS } = process.env;
+const { DATABASE_URL = '', AMQP_URL = '', QUEUE = '', LEASE = '', STORAGE_TIMEOUT = '', KEYS } = process.env;
 
 const dataSource = await new DataSource({ type: 'postgres', url: DATABASE_URL, poolSize: 10 }).initialize();
 const idempotency = IdempotencyModule.forRoot({
@@ -21,6 +21,7 @@ const idempotency = IdempotencyModule.forRoot({
   storage: typeOrmStorage({ purgeEvery: false }),
   scope: () => 'shop',
   lease: LEASE,
+  storageTimeout: STORAGE_TIMEOUT,
 });
 const root = {
   module: class {},

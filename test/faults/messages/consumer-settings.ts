@@ -1,2 +1,2 @@
 /** So many deliveries one process has at a time. */
-export const PREFETCH = 20;
+export const PREFETCH = 10;

@@ -29,7 +29,7 @@ export function consumersSection(tally: ConsumersTally, options: ConsumersOption
   ];
   const text = `${options.keys === 'with' ? INTRODUCTION : WITHOUT}
 
-Seed ${options.seed}, ${options.processes} processes, \`lease: '${options.lease}'\`, Node ${process.versions.node},
+Seed ${options.seed}, ${options.processes} processes, \`lease: '${options.lease}'\`, \`storageTimeout: '${options.storageTimeout}'\`, Node ${process.versions.node},
 ${installed('@nestjs/microservices')}, ${installed('amqplib')}, ${installed('typeorm')}, ${cpus().length} cores for everything.
 
 | what | how many |

@@ -48,6 +48,7 @@ export async function runConsumers(servers: Servers, options: ConsumersOptions):
     AMQP_URL: servers.amqpUrl,
     QUEUE: queues.queue,
     LEASE: options.lease,
+    STORAGE_TIMEOUT: options.storageTimeout,
     KEYS: options.keys,
   };
   const processes = Array.from(

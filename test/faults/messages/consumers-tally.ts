@@ -9,6 +9,7 @@ export interface ConsumersOptions {
   /** Without: the same consumers without `@Idempotent()`. */
   readonly keys: 'with' | 'without';
   readonly lease: string;
+  readonly storageTimeout: string;
   /** What holds for so long that nothing moves is given up. */
   readonly stuckAfterMs: number;
 }

@@ -5,11 +5,10 @@
  * `-- --seed`, `--messages`, `--kills` say how; a run of another size than the usual is not written down.
  */
 import { parseArgs } from 'node:util';
-import { startPostgres } from '../../support/postgres-server.js';
-import { startRabbit } from '../../support/rabbitmq-server.js';
 import { outboxSection } from './outbox-report.js';
 import { runOutbox } from './outbox-scenario.js';
 import { writeSection } from './report-file.js';
+import { withServers } from './with-servers.js';
 
 const { values } = parseArgs({
   options: {
@@ -33,8 +32,7 @@ const options = {
 } as const;
 const isUsual = options.messages === 5_000 && options.kills === 12;
 
-const [rabbit, postgres] = await Promise.all([startRabbit(), startPostgres()]);
-try {
+await withServers(async ({ rabbit, postgres }) => {
   const tally = await runOutbox({ rabbit, postgres }, options);
   const section = outboxSection(tally, options);
   console.log(section.text);
@@ -43,6 +41,4 @@ try {
     console.log(`PROMISE BROKEN: ${tally.broken.join(', ')}. Seed ${options.seed}.\n${tally.complaints}`);
     process.exitCode = 1;
   }
-} finally {
-  await Promise.all([rabbit.stop(), postgres.stop()]);
-}
+});

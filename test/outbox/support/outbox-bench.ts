@@ -40,7 +40,7 @@ export function messageRow(more: Partial<MessageRow> = {}): MessageRow {
 export async function openBench(kind: Kind, more: Partial<DataSourceOptions> = {}): Promise<OutboxBench> {
   const migrations = [CreateOutbox1795478400000];
   const options = { synchronize: false, migrations, migrationsRun: true, ...more };
-  return benchOver(await kind.open([], options as Partial<DataSourceOptions>));
+  return benchOver(await kind.open([], options));
 }
 
 export async function benchOver(dataSource: DataSource): Promise<OutboxBench> {

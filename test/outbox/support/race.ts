@@ -65,13 +65,16 @@ export async function race(bench: OutboxBench, size: RaceSize): Promise<Raced> {
       await bench.lapse(owner);
       return true;
     }
-    const done: ClaimedMessage[] = [];
+    let done: ClaimedMessage[] = [];
     const stuck = new Set<string>();
     for (const message of messages) {
       if (stuck.has(message.aggregate ?? '')) continue;
       if (random() < 0.1) {
-        // Of the aggregate nothing is held any more, apart from what is published and not marked: that must be marked first.
-        const before = done.splice(0);
+        // What is published of its aggregate is marked first: when this is told, nothing of the aggregate is held any more.
+        const isBefore = ({ aggregate }: ClaimedMessage) =>
+          aggregate !== undefined && aggregate === message.aggregate;
+        const before = done.filter(isBefore);
+        done = done.filter((one) => !isBefore(one));
         const marked = await bench.table.delivered(
           owner,
           before.map(({ sequence }) => sequence),

@@ -70,7 +70,7 @@ export class Batch {
 
   private async deliver(lane: readonly ClaimedMessage[]): Promise<void> {
     for (const message of lane) {
-      if (this.stopping.aborted) {
+      if (this.stopping.aborted || !this.hasTimeLeft()) {
         this.isLeftOver = true;
         return;
       }

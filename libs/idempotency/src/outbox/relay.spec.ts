@@ -112,6 +112,24 @@ describe('one round', () => {
     ]);
   });
 
+  it('notes a failure, which ends its lease on the aggregate, once what was sent before is marked', async () => {
+    table.add(2, 'a');
+    publish = ({ id }) => {
+      if (id === 'm2') throw new Error('no route');
+    };
+    const gate = new Gate();
+    table.before = (call) => (call === 'delivered' ? gate.pass() : undefined);
+    const round = open().runOnce();
+    await gate.reached();
+    await clock.settle();
+    expect(published).toEqual(['m1', 'm2']);
+    expect(table.count('failed')).toBe(0);
+    gate.open();
+    await round;
+    expect(table.states()).toEqual(['delivered', 'waiting']);
+    expect(told('lease-lost')).toEqual([]);
+  });
+
   it('tries again after pauses that double and are jittered, and gives up after `attempts`', async () => {
     table.add(1, 'a');
     table.add(1, 'a');

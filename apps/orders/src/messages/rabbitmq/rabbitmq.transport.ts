@@ -55,8 +55,9 @@ class RabbitMqServer extends ServerRMQ {
   protected override readonly logger = new BrokerLogger('Consumers');
 
   /** The queue to which RabbitMQ moves what was refused has to be there, or that is lost. */
-  override async setupChannel(channel: QueueOwner, done: () => void): Promise<void> {
+  override async setupChannel(channel: ConsumingChannel, done: () => void): Promise<void> {
     await channel.assertQueue(REFUSED, { durable: true });
+    hearFailuresOf(channel);
     await super.setupChannel(channel, done);
   }
 }
@@ -74,6 +75,20 @@ class RabbitMqClient extends ClientRMQ {
   }
 }
 
-interface QueueOwner {
+/**
+ * Nest does not wait for `consume`. When the connection ends in that very moment, nobody would hear that it was rejected, and
+ * Node ends a process for that. The next connection has a channel of its own, on which all of this is done again.
+ */
+function hearFailuresOf(channel: ConsumingChannel): void {
+  const consume = channel.consume.bind(channel);
+  channel.consume = (...args) => {
+    const consuming = consume(...args);
+    consuming.catch(() => undefined); // that the connection is lost is told where it is lost
+    return consuming;
+  };
+}
+
+interface ConsumingChannel {
   assertQueue(name: string, options: { durable: boolean }): Promise<unknown>;
+  consume(...args: readonly unknown[]): Promise<unknown>;
 }

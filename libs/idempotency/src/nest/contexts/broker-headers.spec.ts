@@ -10,7 +10,7 @@ import {
 } from '@nestjs/microservices';
 import { keyFromHeader } from '../../http/key-header.js';
 import type { HandlerPlan } from '../handler-plan.js';
-import { brokerHeaders } from './broker-headers.js';
+import { brokerCorrelationId, brokerHeaders } from './broker-headers.js';
 import { rpcRequestOf } from './rpc.js';
 
 /** As the NATS client has them: names in the case in which they were sent, values in a list. */
@@ -61,6 +61,29 @@ describe('a message’s key in its headers', () => {
     new NatsContext(['x', undefined as never]),
   ])('is absent where there are none (%#)', (context) => {
     expect(brokerHeaders(context)).toEqual([]);
+  });
+});
+
+describe('the id and the correlation of a RabbitMQ message', () => {
+  const message = (properties: object) => new RmqContext([{ properties }, {}, 'orders']);
+
+  it.each(['messageId', 'MESSAGEID', 'message-id', 'Message-Id'])('is found by headerKey(%j)', (name) => {
+    expect(keyFromHeader(brokerHeaders(message({ messageId: 'm-1' })), name)).toEqual({
+      kind: 'key',
+      key: 'm-1',
+    });
+  });
+
+  it('gives way to a header that is really sent under its name', () => {
+    const headers = brokerHeaders(message({ messageId: 'm-1', headers: { 'Message-ID': 'k-1' } }));
+    expect(keyFromHeader(headers, 'message-id')).toEqual({ kind: 'key', key: 'k-1' });
+    expect(keyFromHeader(headers, 'messageId')).toEqual({ kind: 'key', key: 'm-1' });
+  });
+
+  it('is that of its sender, and of no request of Nest', () => {
+    expect(brokerCorrelationId(message({ correlationId: 'c-1' }))).toBe('c-1');
+    expect(brokerCorrelationId(message({ correlationId: 'c-1', replyTo: 'replies' }))).toBeUndefined();
+    expect(brokerCorrelationId(new RedisContext(['orders']))).toBeUndefined();
   });
 });
 

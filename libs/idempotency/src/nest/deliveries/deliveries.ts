@@ -64,7 +64,7 @@ function acknowledged(about: unknown): Found | undefined {
   if (typeof about !== 'object' || about === null) return undefined;
   const context = about as MessageContext;
   if (typeof context.getChannelRef === 'function') {
-    const channel = watched.channels.get((context.getChannelRef() ?? {}) as object);
+    const channel = watched.channels.get(context.getChannelRef() ?? {});
     const message = context.getMessage?.() as RabbitMessage | undefined;
     if (channel === undefined || message === undefined) return undefined;
     return {

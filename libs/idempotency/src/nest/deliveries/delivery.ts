@@ -62,7 +62,7 @@ export class Delivery {
   private outside: Verdict | undefined;
   /** What was said when ours were through: an exception filter or an outer interceptor knows what it does. */
   private lastWord: Verdict | undefined;
-  private waiting: TimerHandle | undefined;
+  private waiting: { readonly timer: TimerHandle } | undefined;
   private sent = false;
 
   /** @param expected how many decorated handlers it is for; fewer may be reached, when a guard refuses */
@@ -126,7 +126,7 @@ export class Delivery {
     else if (parts.length < this.expected) verdicts.push(this.verdictOfUnreached());
     const verdict = this.lastWord ?? worstOf(verdicts);
     if (verdict !== 'again' || this.carrier.keepsPause) return this.send(verdict);
-    this.waiting = this.timers.set(this.pauseMs, () => this.send('again'));
+    this.waiting = { timer: this.timers.set(this.pauseMs, () => this.send('again')) };
   }
 
   private get isPending(): boolean {
@@ -157,7 +157,7 @@ export class Delivery {
   }
 
   private stopWaiting(): void {
-    if (this.waiting !== undefined) this.timers.clear(this.waiting);
+    if (this.waiting !== undefined) this.timers.clear(this.waiting.timer);
     this.waiting = undefined;
   }
 }

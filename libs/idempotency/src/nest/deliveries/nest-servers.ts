@@ -11,7 +11,11 @@ interface ServerPrototype {
 }
 
 interface RabbitServerPrototype {
-  setupChannel(this: { readonly noAck?: unknown }, channel: RabbitChannel, ...more: unknown[]): unknown;
+  setupChannel(channel: ConsumingChannel, ...more: unknown[]): unknown;
+}
+
+interface ConsumingChannel extends RabbitChannel {
+  consume(queue: string, onMessage: unknown, options?: { readonly noAck?: boolean }): unknown;
 }
 
 const PREPARED = Symbol.for('nestjs-idempotent:prepared-servers');
@@ -28,7 +32,7 @@ export async function prepareServers(modules: ModulesContainer): Promise<void> {
   if (server[PREPARED]) return;
   server[PREPARED] = true;
   watchHandlers(server);
-  watchChannels(ServerRMQ.prototype as unknown as RabbitServerPrototype);
+  watchChannels(ServerRMQ.prototype);
 }
 
 function watchHandlers(server: ServerPrototype): void {
@@ -42,9 +46,12 @@ function watchHandlers(server: ServerPrototype): void {
 function watchChannels(server: RabbitServerPrototype): void {
   const { setupChannel } = server;
   server.setupChannel = function (channel, ...more) {
-    if (!this.noAck && !watched.channels.has(channel)) {
-      watched.channels.set(channel, new WatchedChannel(channel));
-    }
+    const consume = channel.consume.bind(channel);
+    channel.consume = (queue, onMessage, options) => {
+      channel.consume = consume;
+      if (options?.noAck !== true) watched.channels.set(channel, new WatchedChannel(channel));
+      return consume(queue, onMessage, options);
+    };
     return setupChannel.call(this, channel, ...more);
   };
 }

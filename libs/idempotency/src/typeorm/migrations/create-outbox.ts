@@ -34,7 +34,7 @@ export class CreateOutbox1795478400000 implements MigrationInterface {
 
 /** The same migration for another table, the one given as `table` to the outbox: `createOutbox('app.messages')`. */
 export function createOutbox(table: string): new () => MigrationInterface {
-  const parsed = parseTableName(table);
+  const parsed = parseTableName(table, { by: 'createOutbox', example: DEFAULT_OUTBOX_TABLE });
   return class extends CreateOutbox1795478400000 {
     override readonly name = `CreateOutbox_${table.replace('.', '_')}_1795478400000`;
     protected override readonly table = parsed;

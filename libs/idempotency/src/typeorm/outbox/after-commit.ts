@@ -99,7 +99,6 @@ function listenerOf(dataSource: DataSource): CommitListener {
   const listener = LISTENERS.get(dataSource) ?? new CommitListener();
   LISTENERS.set(dataSource, listener);
   // A DataSource that is initialized again has other subscribers.
-  if (!dataSource.subscribers.includes(listener))
-    (dataSource.subscribers as EntitySubscriberInterface[]).push(listener);
+  if (!dataSource.subscribers.includes(listener)) dataSource.subscribers.push(listener);
   return listener;
 }

@@ -71,7 +71,8 @@ export function compareSequences(one: string, other: string): number {
 export function textIn(row: Row, column: string): string | undefined {
   const value = row[column];
   if (value === null || value === undefined) return undefined;
-  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value as string);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString();
+  return typeof value === 'bigint' || typeof value === 'number' ? value.toString() : (value as string);
 }
 
 /** Drivers make numbers, texts or bigints of numbers, as they are told. */

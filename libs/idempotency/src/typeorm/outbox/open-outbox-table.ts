@@ -74,7 +74,7 @@ export async function openOutboxTable(
 function tableIn(dataSource: DataSource, { entity }: Kind, table: string | undefined): TableName {
   const schema = 'schema' in dataSource.options ? dataSource.options.schema : undefined;
   if (table !== undefined) {
-    const parsed = parseTableName(table);
+    const parsed = parseTableName(table, { by: 'OutboxModule', example: DEFAULT_OUTBOX_TABLE });
     return { schema: parsed.schema ?? schema, name: parsed.name };
   }
   if (!dataSource.hasMetadata(entity)) return { schema, name: DEFAULT_OUTBOX_TABLE };

@@ -63,7 +63,8 @@ export interface OutboxTable {
   /**
    * Takes the oldest undelivered messages of aggregates whose head may be sent now, and those right behind them, for `leaseMs`; in the
    * order of `sequence`. No aggregate is ever in the hands of two owners whose leases last, and none is handed out whose head is
-   * dead, waits for its next try, or is leased. Passes over rows that are locked.
+   * dead, waits for its next try, or is leased; as far as writers of an aggregate wait for each other, for else an older message may
+   * come up behind one that is claimed. Passes over rows that are locked.
    */
   claim(request: ClaimRequest): Promise<readonly ClaimedMessage[]>;
   /** They are published. Answers how many of them still were the owner's. */
@@ -72,7 +73,10 @@ export interface OutboxTable {
   failed(owner: string, sequence: string, failure: Failure): Promise<boolean>;
   /** Gives back what the owner has still claimed, at once and untried. */
   release(owner: string): Promise<void>;
-  /** Until when nothing is due, as far as the table tells, in milliseconds; `undefined`: nothing is waiting. 0: something is due now. */
+  /**
+   * Until when nothing may be claimed, as far as the table tells, in milliseconds: the end of a lease or the time of a next try. 0:
+   * something may be now. `undefined`: nothing is waiting but what is behind dead letters.
+   */
   nextDueMs(): Promise<number | undefined>;
   /** Removes at most so many messages that were delivered at least `keepMs` ago, the oldest first. Answers how many. */
   purge(keepMs: number, limit: number): Promise<number>;
