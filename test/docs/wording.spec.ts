@@ -7,7 +7,7 @@ const TEXT =
 /** What belongs to somebody's machine, or to how a change came about, and not into the repository. */
 const FOREIGN: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['a path of one machine', /(?<![\w.-])\/(?:work|root|home|Users)\/\w/],
-  ['the address of a package registry', /\bregistry\.\w+\.\w+|\/\/[\w.-]*npmjs\.\w+/],
+  ['the address of a package registry', /\bregistry\.[\w-]+\.(?:com|dev|io|net|org)\b|\/\/[\w.-]*npmjs\.\w+/],
   ['the number of an issue', /\b(?:issue|pull request|PR) #?\d+|(?<![\w&#/'"`])#\d+\b/i],
 ];
 

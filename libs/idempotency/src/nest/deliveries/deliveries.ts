@@ -17,6 +17,15 @@ interface Found {
   added?(delivery: Delivery): void;
 }
 
+interface DeliveryTerms {
+  readonly timers: Timers;
+  /** How many decorated handlers it is for. */
+  readonly expected: number;
+  /** It is for undecorated ones too. */
+  readonly isMixed?: boolean;
+  readonly isEventHandler?: boolean;
+}
+
 /**
  * The part that an execution has in the delivery of its message; undefined when nobody acknowledges it.
  *
@@ -37,24 +46,17 @@ export function deliveryIn(about: unknown): Delivery | undefined {
 }
 
 /** Undefined when nobody acknowledges the message. */
-export function newDelivery(
-  about: unknown,
-  terms: { readonly timers: Timers; readonly expected: number; readonly isEventHandler: boolean },
-): Delivery | undefined {
+export function newDelivery(about: unknown, terms: DeliveryTerms): Delivery | undefined {
   const found = acknowledged(about);
   return found && makeDelivery(found, terms);
 }
 
 function makeDelivery(
   found: Found,
-  {
-    timers,
-    expected,
-    isEventHandler = false,
-  }: { readonly timers: Timers; readonly expected: number; readonly isEventHandler?: boolean },
+  { timers, expected, isMixed = false, isEventHandler = false }: DeliveryTerms,
 ): Delivery {
   const carrier = found.carrier();
-  const delivery = new Delivery(carrier, timers, carrier.wantsReply && !isEventHandler, expected);
+  const delivery = new Delivery(carrier, timers, carrier.wantsReply && !isEventHandler, expected, isMixed);
   watched.deliveries.set(found.message, delivery);
   found.added?.(delivery);
   return delivery;

@@ -4,9 +4,10 @@ import { Delivery, type Carrier } from './delivery.js';
 /** A broker that writes down what it is told, and timers that go off when they are asked to. */
 function delivery({
   expected = 1,
+  isMixed = false,
   isRequest = false,
   ...carrier
-}: Partial<Carrier> & { expected?: number; isRequest?: boolean } = {}) {
+}: Partial<Carrier> & { expected?: number; isMixed?: boolean; isRequest?: boolean } = {}) {
   const said: unknown[] = [];
   const pauses: number[] = [];
   let goOff: (() => void) | undefined;
@@ -29,6 +30,7 @@ function delivery({
     },
     isRequest,
     expected,
+    isMixed,
   );
   return { told, said, pauses, waits: () => goOff !== undefined, goOff: () => goOff?.() };
 }
@@ -90,6 +92,17 @@ describe('a delivery', () => {
     told.hear('refused', undefined);
     told.hear('done', undefined);
     expect([said, waits()]).toEqual([['refused'], false]);
+  });
+
+  it.each([
+    ['an exception filter, which has decided', false, 'done'],
+    ['an undecorated handler, which speaks for itself', true, 'refused'],
+  ])('whose handler a guard has refused hears %s', (_name, isMixed, verdict) => {
+    const { told, said } = delivery({ isMixed });
+    told.began();
+    told.hear('done', undefined);
+    told.ended({ error: { status: 'error', message: 'Forbidden resource' } });
+    expect(said).toEqual([verdict]);
   });
 
   it('that was settled behind its back is not told again', () => {

@@ -65,12 +65,16 @@ export class Delivery {
   private waiting: { readonly timer: TimerHandle } | undefined;
   private sent = false;
 
-  /** @param expected how many decorated handlers it is for; fewer may be reached, when a guard refuses */
+  /**
+   * @param expected how many decorated handlers it is for; fewer may be reached, when a guard refuses
+   * @param isMixed it is for others too, who may tell the broker for themselves
+   */
   constructor(
     private readonly carrier: Carrier,
     private readonly timers: Timers,
     readonly isRequest: boolean,
     private readonly expected: number,
+    private readonly isMixed = false,
   ) {}
 
   get isSent(): boolean {
@@ -123,7 +127,9 @@ export class Delivery {
     if (parts.some(({ verdict }) => verdict === undefined)) return;
     const verdicts = parts.flatMap(({ verdict }) => verdict ?? []);
     if (this.outside !== undefined) verdicts.push(this.outside);
-    else if (parts.length < this.expected) verdicts.push(this.verdictOfUnreached());
+    // An exception filter has decided about those; an undecorated handler only for itself.
+    const isDecided = this.outside !== undefined && !this.isMixed;
+    if (parts.length < this.expected && !isDecided) verdicts.push(this.verdictOfUnreached());
     const verdict = this.lastWord ?? worstOf(verdicts);
     if (verdict !== 'again' || this.carrier.keepsPause) return this.send(verdict);
     this.waiting = { timer: this.timers.set(this.pauseMs, () => this.send('again')) };

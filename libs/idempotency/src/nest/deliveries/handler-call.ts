@@ -33,26 +33,31 @@ export function watchedHandler(handler: ServerHandler): ServerHandler {
       const about = args.at(-1);
       const known = deliveryIn(about);
       if (known !== undefined) return known.isSent ? call() : nextCall(known, call);
-      const { expected, timers } = ownIn(target);
+      const { timers, ...handlers } = ownIn(target);
       if (timers === undefined) return call();
       const isEventHandler = target.isEventHandler === true;
-      const delivery = newDelivery(about, { timers, expected, isEventHandler });
+      const delivery = newDelivery(about, { timers, ...handlers, isEventHandler });
       return delivery === undefined ? call() : firstCall(delivery, call);
     },
   });
 }
 
-/** How many handlers of an event are ours. */
-function ownIn(first: ServerHandler): { readonly expected: number; readonly timers: Timers | undefined } {
+/** How many handlers of an event are ours, and whether all are. */
+function ownIn(first: ServerHandler): {
+  readonly expected: number;
+  readonly isMixed: boolean;
+  readonly timers: Timers | undefined;
+} {
   let timers: Timers | undefined;
   let expected = 0;
+  let isMixed = false;
   for (let handler: ServerHandler | undefined = first; handler !== undefined; handler = handler.next) {
     const own = handler.extras && watched.own.get(handler.extras);
-    if (own === undefined) continue;
-    timers ??= own.timers;
-    expected += 1;
+    timers ??= own?.timers;
+    if (own === undefined) isMixed = true;
+    else expected += 1;
   }
-  return { expected, timers };
+  return { expected, isMixed, timers };
 }
 
 /** What comes of it goes to Nest as it is, with what came of the next ones. */
