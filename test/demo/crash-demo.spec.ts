@@ -5,10 +5,12 @@ import { buildOrders } from '../support/orders-process.js';
 
 const ARGS = ['--disable-warning=ExperimentalWarning', '--import', './test/support/ts-hooks.mjs'];
 /** Another sample each day, so that all points have their turn; what was killed is in the output. */
-const OFFSET = String(Math.floor(Date.now() / 86_400_000));
+const TODAY = Math.floor(Date.now() / 86_400_000);
+/** The other database's is somewhere else. */
+const ELSEWHERE = 17;
 
 /** Kills of an order, of its messages and of its payment each, and two more of a payment that is given back. */
-const SAMPLE = '2';
+const SAMPLE = '1';
 const KILLS = 3 * Number(SAMPLE) + 2;
 
 interface Shown {
@@ -43,12 +45,12 @@ beforeAll(() => buildOrders(), 240_000);
 describe('npm run demo:crash', () => {
   it('kills an app at points of an order, its messages and its payment, and finds each of them once after the retry: on PostgreSQL in transactional mode, on MariaDB outside of it', async () => {
     const settings = [
-      ['--database', 'postgres', '--transactional'],
-      ['--database', 'mariadb', '--no-transactional'],
+      ['--database', 'postgres', '--transactional', '--offset', String(TODAY)],
+      ['--database', 'mariadb', '--no-transactional', '--offset', String(TODAY + ELSEWHERE)],
     ];
     // Side by side: each waits for leases for the better part of its time.
     const both = await Promise.all(
-      settings.map((setting) => demo(...setting, '--sample', SAMPLE, '--offset', OFFSET)),
+      settings.map((setting) => demo(...setting, '--lanes', '1', '--sample', SAMPLE)),
     );
     for (const shown of both) {
       console.log(shown.text);

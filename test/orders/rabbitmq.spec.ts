@@ -142,10 +142,10 @@ describe('two apps on one queue', () => {
 });
 
 /** Resolves when a consumer has asked for messages, and has no answer yet: Nest does not wait for that one. */
-async function aboutToConsume(way: TcpProxy): Promise<void> {
+async function aboutToConsume(app: OrdersProcess, way: TcpProxy): Promise<void> {
   const before = way.count(BASIC_CONSUME);
   for (const deadline = Date.now() + 10_000; way.count(BASIC_CONSUME) === before; await setImmediate())
-    if (Date.now() > deadline) throw new Error('The app has not connected again.');
+    if (Date.now() > deadline) throw new Error(`The app has not connected again. It said:\n${app.said()}`);
 }
 
 describe('a broker that nobody reaches', () => {
@@ -156,7 +156,7 @@ describe('a broker that nobody reaches', () => {
       const early = start(env);
       const ada = new OrdersClient(await early.ready());
       way.pointTo(rabbit.port); // every connection ends, and the app begins anew
-      await aboutToConsume(way);
+      await aboutToConsume(early, way);
       way.pointTo(NOBODY);
       const late = start(env);
       const bob = new OrdersClient(await late.ready());
