@@ -32,7 +32,7 @@ export const USAGE = `npm run demo:crash -- [options]
                                 a,b is a crash at a, and one at b in the retry
   --sample <n>                  at most n kills each while it orders, while messages are under way, and while it pays, spread over
                                 all; --offset <n>: beginning at another one
-  --lanes <n>                   orders side by side (as many as there are cores)
+  --lanes <n>                   orders side by side, each with a database of its own (twice as many as there are cores)
   --without-keys                a retry gets a new key: shows what happens without idempotency, and fails
   --report <file>               writes what was seen`;
 
@@ -61,7 +61,8 @@ export function readOptions(args: readonly string[]): DemoOptions {
     points: values.point ?? [],
     sample: count('sample', values.sample),
     offset: count('offset', values.offset) ?? 0,
-    lanes: count('lanes', values.lanes) ?? availableParallelism(),
+    // An app that waits for a lease leaves its core to another one.
+    lanes: count('lanes', values.lanes) ?? 2 * availableParallelism(),
     keepsKeys: values['without-keys'] !== true,
     report: values.report,
   };

@@ -47,5 +47,5 @@ const INTRODUCTION = `Two consumers of one event on a durable queue of RabbitMQ,
 records (\`transactional: true\`), the other calls a mail service in a step, with a key of its own. Processes are killed where
 their handlers are, just before an acknowledgement goes out, and at any moment, and are started again.`;
 
-const WITHOUT = `The same messages, processes and kills; the handlers without \`@Idempotent()\`, which acknowledge by themselves after their
+const WITHOUT = `The same processes and kills, fewer messages; the handlers without \`@Idempotent()\`, which acknowledge by themselves after their
 effects. It shows that the run above would notice.`;

@@ -2,7 +2,7 @@
  * `npm run faults:consumers`: 10,000 messages, each delivered 1 to 5 times in an order that a seed decides, to four processes that
  * are killed again and again. Prints and writes down how often each had its effect; ends with 1 when a promise was broken.
  *
- * `-- --without-keys`: the same consumers without `@Idempotent()`. `--seed`, `--messages`, `--processes`, `--kills` say how; a
+ * `-- --without-keys`: a tenth of it, and the same consumers without `@Idempotent()`. `--seed`, `--messages`, `--processes`, `--kills` say how; a
  * run of another size than the usual is not written down.
  */
 import { parseArgs } from 'node:util';
@@ -15,23 +15,26 @@ const { values } = parseArgs({
   options: {
     'without-keys': { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
-    messages: { type: 'string', default: '10000' },
+    messages: { type: 'string' },
     processes: { type: 'string', default: '4' },
-    kills: { type: 'string', default: '40' },
+    kills: { type: 'string' },
   },
 });
+/** A tenth shows what there is to see without keys. */
+const usual = values['without-keys'] ? { messages: 1_000, kills: 4 } : { messages: 10_000, kills: 40 };
 const options = {
   keys: values['without-keys'] ? 'without' : 'with',
   seed: Number(values.seed),
-  messages: Number(values.messages),
+  messages: Number(values.messages ?? usual.messages),
   processes: Number(values.processes),
-  kills: Number(values.kills),
+  kills: Number(values.kills ?? usual.kills),
   // More than a machine may need that does other things meanwhile; who is killed is waited for as long as the lease lasts.
   lease: '10s',
   storageTimeout: '4s',
   stuckAfterMs: 60_000,
 } as const;
-const isUsual = options.messages === 10_000 && options.processes === 4 && options.kills === 40;
+const isUsual =
+  options.messages === usual.messages && options.processes === 4 && options.kills === usual.kills;
 
 await withServers(async ({ rabbit, postgres }) => {
   const tally = await runConsumers({ amqpUrl: rabbit.url, postgres }, options);

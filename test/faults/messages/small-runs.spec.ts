@@ -28,7 +28,7 @@ describe('messages, while processes and the broker are killed', () => {
         {
           messages: 300,
           processes: 3,
-          kills: 3,
+          kills: 2,
           seed,
           keys: 'with',
           lease: '3s',
