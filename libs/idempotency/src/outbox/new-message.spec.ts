@@ -41,6 +41,8 @@ describe('a message that is added', () => {
     ['`pattern` must be a string', { pattern: { cmd: 'x' } as never }],
     ['`aggregate` must be a string', { aggregate: 'order:1 ' }],
     ['`aggregate` must be a string', { aggregate: 'ä'.repeat(128) }],
+    ['`aggregate` must be a string', { aggregate: 'order:1\nERROR all is lost' }],
+    ['`pattern` must be a string', { pattern: 'orders\ud800' }],
     ['`id` cannot be used: it is empty', { id: '' }],
     ['`id` cannot be used: it holds characters', { id: 'é' }],
     ['`id` cannot be used: it is no string', { id: 7 as never }],

@@ -36,13 +36,16 @@ export function rowOf(message: NewOutboxMessage): MessageRow {
 /** What the columns hold on MariaDB. */
 const MAX_BYTES = 255;
 
-/** Databases may ignore spaces at the end when they compare. */
+/** It stands in lines of logs, and comes out of the table as it went in. Databases may ignore spaces at the end. */
 function checkText(name: string, text: unknown): void {
   const fits =
-    typeof text === 'string' && text !== '' && !/\s$|\0/.test(text) && Buffer.byteLength(text) <= MAX_BYTES;
+    typeof text === 'string' &&
+    text !== '' &&
+    !/\s$|[\p{Cc}\p{Cs}]/u.test(text) &&
+    Buffer.byteLength(text) <= MAX_BYTES;
   if (fits) return;
   throw refused(
-    `\`${name}\` must be a string of 1 to ${MAX_BYTES} bytes, without NUL and without a space at its end`,
+    `\`${name}\` must be a string of 1 to ${MAX_BYTES} bytes, without control characters, halves of a character, or a space at its end`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { AsyncResource } from 'node:async_hooks';
 import { Subject, type Observable } from 'rxjs';
 import { InvalidOptionsError } from '../core/errors.js';
 import { systemClock, systemRandomness, systemTimers } from '../nest/system-ports.js';
@@ -6,7 +7,7 @@ import type { RelayRound } from './batch.js';
 import type { OutboxEvent, OutboxEventType } from './events.js';
 import { RelayLog } from './log.js';
 import { OutboxRuntime } from './outbox-runtime.js';
-import { Relay } from './relay.js';
+import { Relay, type RelayParts } from './relay.js';
 import { OUTBOX_RUNTIME } from './tokens.js';
 
 /** Longer than any process lives; it counts nothing. */
@@ -21,6 +22,8 @@ export class OutboxRelay {
   private readonly events = new Subject<OutboxEvent>();
   private readonly counted = new Map<OutboxEventType, number>();
   private readonly log: RelayLog;
+  /** Of the boot: who asks for the first round may be a request. */
+  private readonly home = new AsyncResource('OutboxRelay');
   private relay: Relay | undefined;
   private keepAlive: NodeJS.Timeout | undefined;
 
@@ -79,7 +82,7 @@ export class OutboxRelay {
         'OutboxModule: with neither `client` nor `publish` this process cannot relay. Give one of them.',
       );
     }
-    this.relay ??= new Relay({
+    const parts: RelayParts = {
       table: open.table,
       publish,
       terms,
@@ -87,7 +90,8 @@ export class OutboxRelay {
       timers: systemTimers,
       randomness: systemRandomness,
       onEvent: (event) => this.tell(event),
-    });
+    };
+    this.relay ??= this.home.runInAsyncScope(() => new Relay(parts));
     return this.relay;
   }
 

@@ -1,3 +1,4 @@
+import { isObservable, lastValueFrom } from 'rxjs';
 import { promised, within } from '../core/bounded.js';
 import { inWords } from '../core/duration.js';
 import type { Randomness, Timers } from '../core/ports.js';
@@ -17,6 +18,8 @@ export interface PublisherParts {
   readonly randomness: Randomness;
 }
 
+/** Tries that have ended with their process, or have not begun before it did, beside those that a message has. */
+const LOST_TRIES = 10;
 /** What people read of an error; a broker's may hold half a message. */
 const MAX_ERROR_LENGTH = 1000;
 
@@ -25,11 +28,14 @@ export class Publisher {
   constructor(private readonly parts: PublisherParts) {}
 
   /** Never rejects. */
-  async publish({ sequence: _, ...message }: ClaimedMessage): Promise<PublishOutcome> {
+  async publish({ sequence: _, unreadable, ...message }: ClaimedMessage): Promise<PublishOutcome> {
     const { publish, terms, timers } = this.parts;
+    if (unreadable !== undefined) return dead(new Error(unreadable));
+    if (message.attempt > terms.attempts + LOST_TRIES)
+      return dead(new Error('its tries do not come to an end: the process dies in them, or stands still'));
     const late = new AbortController();
     const { signal } = late;
-    const call = promised(async () => publish(message, { signal }));
+    const call = promised(async () => ended(await publish(message, { signal })));
     const answer = await within(timers, terms.publishTimeoutMs, call);
     if (answer.kind === 'answered') return { kind: 'published' };
     if (answer.kind === 'failed') return this.failed(message.attempt, answer.error);
@@ -40,21 +46,33 @@ export class Publisher {
 
   private failed(attempt: number, thrown: unknown): PublishOutcome {
     const { attempts, delayMs, maxDelayMs } = this.parts.terms;
-    const error = textOf(thrown);
-    if (isRefusal(thrown) || attempt >= attempts)
-      return { kind: 'failed', error: thrown, failure: { kind: 'dead', error } };
+    if (isRefusal(thrown) || attempt >= attempts) return dead(thrown);
     const pauseMs = Math.min(delayMs * 2 ** (attempt - 1), maxDelayMs);
     // Half to the whole of it, so that what has failed together does not come back together.
     const inMs = Math.ceil(pauseMs * (0.5 + this.parts.randomness.fraction() / 2));
-    return { kind: 'failed', error: thrown, failure: { kind: 'retry', inMs, error } };
+    return { kind: 'failed', error: thrown, failure: { kind: 'retry', inMs, error: textOf(thrown) } };
   }
+}
+
+function dead(thrown: unknown): PublishOutcome {
+  return { kind: 'failed', error: thrown, failure: { kind: 'dead', error: textOf(thrown) } };
+}
+
+/** What a `ClientProxy` returns has been said before it is done. */
+async function ended(answer: unknown): Promise<unknown> {
+  return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
 }
 
 /** For people, and for a column that holds text: without NUL. */
 export function textOf(thrown: unknown): string {
-  const text =
-    thrown instanceof Error && thrown.message !== ''
-      ? thrown.message
-      : ((thrown as { code?: unknown } | null | undefined)?.code ?? thrown);
-  return String(text).replaceAll('\0', ' ').slice(0, MAX_ERROR_LENGTH);
+  return plainText(thrown).replaceAll('\0', ' ').slice(0, MAX_ERROR_LENGTH);
+}
+
+function plainText(thrown: unknown): string {
+  try {
+    if (thrown instanceof Error && thrown.message !== '') return String(thrown.message);
+    return String((thrown as { code?: unknown } | null | undefined)?.code ?? thrown);
+  } catch {
+    return 'something was thrown that makes no text';
+  }
 }

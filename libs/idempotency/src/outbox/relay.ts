@@ -48,10 +48,15 @@ export class Relay {
   }
 
   start(): void {
-    if (this.loop !== undefined) return;
-    if (this.stopping.signal.aborted) this.stopping = new AbortController();
+    const isStopping = this.stopping.signal.aborted;
+    if (this.loop !== undefined && !isStopping) return;
+    if (isStopping) this.stopping = new AbortController();
     const { signal } = this.stopping;
-    this.loop = this.home.runInAsyncScope(() => this.run(signal));
+    const before = this.loop;
+    this.loop = this.home.runInAsyncScope(async () => {
+      if (before !== undefined) await before;
+      await this.run(signal);
+    });
   }
 
   /** Begins nothing any more, waits for what is being published, and gives back the rest. Never rejects. */
@@ -59,9 +64,10 @@ export class Relay {
     this.stopping.abort();
     this.wake();
     // The loop may be about to begin a batch, which gives back what it has claimed.
-    const over = Promise.allSettled([this.loop]).then(() => Promise.allSettled(this.batches));
+    const { loop } = this;
+    const over = Promise.allSettled([loop]).then(() => Promise.allSettled(this.batches));
     await within(this.parts.timers, this.parts.terms.publishTimeoutMs + STOP_PATIENCE_MS, over);
-    this.loop = undefined;
+    if (this.loop === loop) this.loop = undefined;
   }
 
   /** Something may be there. */

@@ -1,37 +1,24 @@
 import type { Row } from '../rows.js';
-import { messageOf } from '../unavailable.js';
 import type { ClaimedMessage, DeadLetter } from './outbox-table.js';
 
-/** A row that somebody has changed by hand may hold anything. */
-export type ReadRow =
-  | { readonly kind: 'readable'; readonly aggregate: string | undefined; readonly message: ClaimedMessage }
-  | { readonly kind: 'unreadable'; readonly aggregate: string | undefined; readonly why: string };
-
-export function claimedOf(row: Row): ReadRow {
-  const aggregate = textIn(row, 'aggregate');
+export function claimedOf(row: Row): ClaimedMessage {
+  const known = { ...knownOf(row), attempt: numberIn(row, 'attempts'), sequence: sequenceOf(row) };
+  const stored = textIn(row, 'payload') ?? '';
   try {
-    const payload = JSON.parse(textIn(row, 'payload') ?? '') as unknown;
-    const message = { ...knownOf(row), payload, headers: headersIn(row) };
-    return {
-      kind: 'readable',
-      aggregate,
-      message: { ...message, attempt: numberIn(row, 'attempts'), sequence: sequenceOf(row) },
-    };
-  } catch (error) {
-    return { kind: 'unreadable', aggregate, why: `What is stored is no JSON: ${messageOf(error)}` };
+    return { ...known, payload: JSON.parse(stored) as unknown, headers: headersIn(row) };
+  } catch {
+    // Somebody has changed it by hand. The parser's words would quote it, in logs as well.
+    return { ...known, payload: stored, headers: {}, unreadable: 'what is stored of it is no JSON any more' };
   }
 }
 
 /** What cannot be read is shown as it is stored. */
 export function deadLetterOf(row: Row): DeadLetter {
-  const read = claimedOf(row);
-  const content =
-    read.kind === 'readable'
-      ? { payload: read.message.payload, headers: read.message.headers }
-      : { payload: textIn(row, 'payload'), headers: {} };
+  const { payload, headers } = claimedOf(row);
   return {
     ...knownOf(row),
-    ...content,
+    payload,
+    headers,
     attempts: numberIn(row, 'attempts'),
     error: textIn(row, 'error') ?? '',
     diedAt: new Date(numberIn(row, 'died_ms')),

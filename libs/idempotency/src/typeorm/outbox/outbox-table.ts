@@ -26,6 +26,8 @@ export interface ClaimRequest {
 export interface ClaimedMessage extends OutboxMessage {
   /** Place in the order; a number in text, as it may not fit a JavaScript number. */
   readonly sequence: string;
+  /** Why it cannot be published; then `payload` is what is stored. */
+  readonly unreadable?: string | undefined;
 }
 
 /** What becomes of a message that could not be published. */

@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import type { OutboxConnections } from './connections.js';
 import type { MessageStore } from './message-store.js';
-import { claimedOf, deadLetterOf, inOrder, numberIn, sequenceOf } from './message-rows.js';
+import { claimedOf, deadLetterOf, inOrder, numberIn } from './message-rows.js';
 import type {
   ClaimedMessage,
   ClaimRequest,
@@ -24,20 +24,7 @@ export class TypeOrmOutbox implements OutboxTable {
 
   async claim(request: ClaimRequest): Promise<readonly ClaimedMessage[]> {
     const rows = await this.connections.use('claim messages', (ask) => this.store.claim(ask, request));
-    const claimed: ClaimedMessage[] = [];
-    const unreadable = new Set<string>();
-    for (const row of inOrder(rows)) {
-      const read = claimedOf(row);
-      const { aggregate } = read;
-      // Behind one that cannot be read, and given back with it.
-      if (aggregate !== undefined && unreadable.has(aggregate)) continue;
-      if (read.kind === 'readable') claimed.push(read.message);
-      else {
-        if (aggregate !== undefined) unreadable.add(aggregate);
-        await this.failed(request.owner, sequenceOf(row), { kind: 'dead', error: read.why });
-      }
-    }
-    return claimed;
+    return inOrder(rows).map(claimedOf);
   }
 
   async delivered(owner: string, sequences: readonly string[]): Promise<number> {
