@@ -189,6 +189,12 @@ describe('a message', () => {
     });
   });
 
+  it('leads to its e-mail also when somebody has cleared the folder of the mails away', async () => {
+    rmSync(join(dataDir, 'mail'), { recursive: true });
+    const ada = new OrdersClient(orders.url);
+    expect(await effectsOf(ada, await ada.order(items))).toMatchObject({ emails: 1, stockMoves: 2 });
+  });
+
   it('that was committed and not sent any more is sent by the next app', async () => {
     await orders.app.get(OutboxRelay).stop();
     const ada = new OrdersClient(orders.url);

@@ -13,7 +13,8 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { temporaryDataDir } from '../support/temporary-data-dir.js';
 
 const QUEUE = 'orders';
-/** Class and method of AMQP 0-9-1. */
+/** Class and method of AMQP 0-9-1: what Nest waits for, and what it does not. */
+const QUEUE_DECLARE = '\0\x32\0\x0a';
 const BASIC_CONSUME = '\0\x3c\0\x14';
 /** A port at which no broker is. */
 const NOBODY = 1;
@@ -115,6 +116,23 @@ describe('the sample over RabbitMQ', () => {
     expect((await queue(QUEUE)).messageCount).toBe(0); // nothing is left of it, not even unacknowledged
   }, 60_000);
 
+  it('puts aside what no consumer will ever understand, and goes on', async () => {
+    const app = start();
+    const ada = new OrdersClient(await app.ready());
+    const nonsense = ['', 'null', 'no JSON', '{"pattern":"nobody.knows","data":{}}'];
+    const empty = { id: 'no order', correlationId: 'c', data: {} };
+    const refused = [...nonsense, JSON.stringify({ pattern: 'orders.placed', data: empty })];
+    await onTheBroker(async (channel) => {
+      for (const text of [...refused, ...refused]) channel.sendToQueue(QUEUE, Buffer.from(text)); // more than are in hand at a time
+      await channel.close();
+    });
+    await settled(ada, await placed(ada));
+    await eventually(async () =>
+      expect((await queue('orders.refused')).messageCount).toBe(2 * refused.length),
+    );
+    await onTheBroker((channel) => channel.purgeQueue('orders.refused'));
+  }, 60_000);
+
   it('does the rest after a restart when it is killed in one consumer, and the next time in the other', async () => {
     const first = start({ CRASH_AT: 'StockRepository.takeFor:after' }); // nothing is committed
     const ada = new OrdersClient(await first.ready());
@@ -141,12 +159,14 @@ describe('two apps on one queue', () => {
   }, 60_000);
 });
 
-/** Resolves when a consumer has asked for messages, and has no answer yet: Nest does not wait for that one. */
-async function aboutToConsume(app: OrdersProcess, way: TcpProxy): Promise<void> {
-  const before = way.count(BASIC_CONSUME);
-  for (const deadline = Date.now() + 10_000; way.count(BASIC_CONSUME) === before; await setImmediate())
+/** Resolves when the app, which connects again, has asked for something and has no answer yet. */
+async function hasAskedFor(asked: string, app: OrdersProcess, way: TcpProxy): Promise<void> {
+  const before = way.count(asked);
+  for (const deadline = Date.now() + 10_000; way.count(asked) === before; await setImmediate())
     if (Date.now() > deadline) throw new Error(`The app has not connected again. It said:\n${app.said()}`);
 }
+
+const healthOf = async (client: OrdersClient) => (await client.get('/health', { user: null })).body;
 
 describe('a broker that nobody reaches', () => {
   it('holds up no order: each gets its stock move and its mail when the broker is back', async () => {
@@ -155,21 +175,50 @@ describe('a broker that nobody reaches', () => {
       const env = { AMQP_URL: rabbit.url.replace(String(rabbit.port), String(way.port)) };
       const early = start(env);
       const ada = new OrdersClient(await early.ready());
-      way.pointTo(rabbit.port); // every connection ends, and the app begins anew
-      await aboutToConsume(early, way);
-      way.pointTo(NOBODY);
+      for (const asked of [QUEUE_DECLARE, BASIC_CONSUME]) {
+        way.pointTo(rabbit.port); // every connection ends, and the app begins anew
+        await hasAskedFor(asked, early, way);
+        way.pointTo(NOBODY);
+      }
       const late = start(env);
       const bob = new OrdersClient(await late.ready());
-      expect(late.said()).toContain('which is not there');
+      expect(late.said()).toContain('no connection yet');
       const [hers, his] = await Promise.all([placed(ada), placed(bob)]);
       const effects = await Promise.all([effectsOf(ada, hers), effectsOf(bob, his)]);
       expect(effects).toEqual([NOTHING, NOTHING]);
+      expect(await healthOf(bob)).toMatchObject({
+        status: 'ok',
+        messages: {
+          status: 'unavailable',
+          name: 'rabbitmq',
+          reason: expect.stringContaining('no connection'),
+        },
+        outbox: { status: 'ok', waiting: 2, dead: 0 },
+      });
       way.pointTo(rabbit.port);
       await Promise.all([settled(ada, hers), settled(bob, his)]);
+      expect(await healthOf(bob)).toMatchObject({ messages: { status: 'ok' }, outbox: { waiting: 0 } });
     } finally {
       await endAllOrders();
       await way.close();
     }
     expect((await queue('orders.refused')).messageCount).toBe(0);
+  }, 60_000);
+});
+
+describe('a queue of the same name that is somebody else’s', () => {
+  afterAll(() => onTheBroker((channel) => channel.deleteQueue(QUEUE)));
+
+  it('ends the start with a sentence that says so', async () => {
+    await onTheBroker(async (channel) => {
+      await channel.deleteQueue(QUEUE);
+      await channel.assertQueue(QUEUE, { durable: true });
+    });
+    const app = start();
+    expect(await app.ended).toBe(1);
+    expect(app.said()).toMatch(
+      /^Cannot start: RabbitMQ does not let us have our queues: .*'orders'.*Remove the queue/m,
+    );
+    expect(app.said()).not.toMatch(/^ +at /m);
   }, 60_000);
 });

@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Inject, Post, type Type } from '@nestjs/common';
 import { Idempotent, IdempotentOp, type IdempotentOperation } from 'nestjs-idempotent';
+import { Gate } from 'nestjs-idempotent/testing';
 import {
   CreateOutbox1795478400000,
   Outbox,
@@ -116,6 +117,26 @@ describe.each(databases)('a transactional handler that adds to the outbox on %s'
     await eventually(() => expect(published).toHaveLength(2), 2000);
     expect(published.map(({ id }) => id)).toEqual(answer.json);
     expect(published[0]?.payload).toEqual({ lines: ['one'] });
+  });
+
+  it('is told the truth of a message that it does not wait for, and of one that comes too late', async () => {
+    const told: unknown[] = [];
+    const over = new Gate();
+    const app = await open(async (outbox) => {
+      const add = (id: string) =>
+        outbox.add({ ...placed, id }).then(
+          () => told.push(id),
+          ({ code }: { code?: string }) => told.push(code),
+        );
+      void add('sent before the end');
+      void over.pass().then(() => add('too late'));
+      await new Promise((passed) => setImmediate(passed));
+    });
+    await send(app, '/orders', { key: 'k' });
+    over.open();
+    await eventually(() => expect(told).toEqual(['sent before the end', 'transaction-ended']));
+    await eventually(() => expect(published).toHaveLength(1), 2000);
+    expect(await rows()).toBe(1);
   });
 
   it('keeps nothing of a nested transaction that is rolled back', async () => {

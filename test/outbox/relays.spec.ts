@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Gate } from 'nestjs-idempotent/testing';
-import { OutboxMessageRefusedError, type OutboxMessage } from 'nestjs-idempotent/typeorm';
+import { OutboxMessageRefusedError } from 'nestjs-idempotent/typeorm';
 import { openOutboxTable } from '../../libs/idempotency/src/typeorm/outbox/open-outbox-table.js';
 import { eventually, usePostgres } from '../support/postgres-fixture.js';
 import { ids, placed, startOutbox, useOutboxDatabase } from './support/outbox-app.js';
@@ -10,36 +10,6 @@ const postgres = usePostgres();
 
 describe('relays on PostgreSQL', () => {
   const database = useOutboxDatabase(postgres);
-
-  it('side by side send each message once, and those of one aggregate in the order in which they were added', async () => {
-    const sent: OutboxMessage[] = [];
-    const pause = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 3));
-    const publish = async (message: OutboxMessage) => {
-      await pause();
-      sent.push(message);
-    };
-    const options = { publish, relay: { pollEvery: '50ms', batchSize: 20, concurrency: 4 } };
-    const apps = await Promise.all([1, 2].map(() => startOutbox(database.dataSource, options)));
-    const added = new Map<string, string[]>();
-    // A writer for each aggregate, who adds to it one message after another.
-    await Promise.all(
-      Array.from({ length: 10 }, async (_, writer) => {
-        const aggregate = `order:${writer}`;
-        const order: string[] = [];
-        added.set(aggregate, order);
-        for (let number = 0; number < 30; number += 1) {
-          order.push(...(await apps[writer % 2]!.add(placed(aggregate))));
-        }
-      }),
-    );
-    await eventually(() => expect(sent).toHaveLength(300), 10_000);
-    for (const [aggregate, order] of added)
-      expect(ids(sent.filter((message) => message.aggregate === aggregate))).toEqual(order);
-    expect(apps.every(({ published }) => published.length > 0)).toBe(true);
-    await eventually(async () =>
-      expect(await apps[0]!.outbox.counts()).toMatchObject({ waiting: 0, dead: 0 }),
-    );
-  });
 
   it('let an aggregate whose message fails wait, and no other; then it goes on in its order', async () => {
     let isDown = true;

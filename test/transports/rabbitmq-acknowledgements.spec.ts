@@ -16,7 +16,7 @@ import { ClientProxyFactory, RmqRecordBuilder, RpcException, Transport } from '@
 import type { ConfirmChannel, Options } from 'amqplib';
 import { headerKey, memoryStorage } from 'nestjs-idempotent';
 import { faultyStorage, Gate } from 'nestjs-idempotent/testing';
-import { EMPTY, lastValueFrom, timeout, type Observable } from 'rxjs';
+import { EMPTY, lastValueFrom, take, timeout, type Observable } from 'rxjs';
 import { eventually } from '../http/support/eventually.js';
 import { eventConsumer, plainConsumer, requestConsumer, type OnDelivery } from './support/order-consumer.js';
 import {
@@ -280,6 +280,50 @@ describe('messages that RabbitMQ waits to be acknowledged', () => {
       expect(consumed.app.count('claimed')).toBe(1);
     });
 
+    it('while their handler runs without a key: are done when that is through', async () => {
+      const gate = new Gate();
+      let [runs, answered] = [0, 0];
+      const outer = {
+        intercept: (_context: ExecutionContext, next: CallHandler): Observable<unknown> => {
+          const source: Observable<unknown> = next.handle();
+          return source.pipe(timeout({ first: 50, with: () => (answered++, EMPTY) }));
+        },
+      };
+      const handle = async () => ((runs += 1), gate.pass());
+      const consumed = await consume({
+        controllers: [atClass(eventConsumer(handle, { required: false }), UseInterceptors(outer))],
+        options: { interceptor: 'decorated' },
+        rmq: { prefetchCount: 1 },
+      });
+      await consumed.send({ sku: 'A-1' });
+      await consumed.send({ sku: 'A-2' });
+      await eventually(() => expect(answered).toBe(1));
+      gate.open();
+      await eventually(() => expect(runs).toBe(2));
+      expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
+      expect(runs).toBe(2);
+    });
+
+    it('and wants no more than their first value: are done, and so are their duplicates', async () => {
+      const first = {
+        intercept: (_context: ExecutionContext, next: CallHandler): Observable<unknown> => {
+          const source: Observable<unknown> = next.handle();
+          return source.pipe(take(1));
+        },
+      };
+      const consumer = eventConsumer(() => 'done', { required: false });
+      const consumed = await consume({
+        controllers: [atClass(consumer, UseInterceptors(first))],
+        options: { interceptor: 'decorated' },
+        rmq: { prefetchCount: 1 },
+      });
+      for (const data of [{ id: 'm1' }, { id: 'm1' }, { sku: 'A-1' }, { id: 'm2' }])
+        await consumed.send(data);
+      await eventually(() => expect(consumed.app.count('completed')).toBe(2));
+      expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
+      expect([consumed.app.count('replayed'), consumed.app.count('unprotected')]).toEqual([1, 1]);
+    });
+
     it('before the storage has: come again, and run then', async () => {
       let late = true;
       const inner = memoryStorage();
@@ -377,6 +421,20 @@ describe('messages that RabbitMQ waits to be acknowledged', () => {
       await eventually(() => expect(consumed.app.count('completed')).toBe(2));
       expect(await consumed.ended()).toEqual({ left: 0, dead: 1 });
       expect(attempts).toEqual([1, 2, 3]);
+    });
+
+    it('with a copy of the message: are done once', async () => {
+      const channels = new Set<ConfirmChannel>();
+      const consumed = await consumeBy(({ channel, message }) => {
+        channels.add(channel);
+        channel.ack({ ...message });
+      });
+      for (const id of ['m1', 'm2']) await consumed.send({ id });
+      await eventually(() => expect(consumed.app.count('completed')).toBe(2));
+      await consumed.send({ id: 'm3' });
+      await eventually(() => expect(consumed.app.count('completed')).toBe(3));
+      expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
+      expect(channels.size).toBe(1);
     });
 
     it('for all before it: are not acknowledged once more', async () => {
@@ -518,6 +576,45 @@ describe('messages that RabbitMQ waits to be acknowledged', () => {
     });
   });
 
+  it('come again for a decorated handler although another one acknowledges after it has thrown', async () => {
+    const consumed: Consumed = await consume({
+      controllers: [
+        eventConsumer(({ op }) => {
+          if (op.attempt === 1) throw new Error('not yet');
+        }),
+        plainConsumer(async (channel, message) => {
+          await eventually(() => expect(consumed.app.count('released')).toBe(1));
+          channel.ack(message);
+        }),
+      ],
+    });
+    await consumed.send({ id: 'm1' });
+    await eventually(() => expect(consumed.app.count('completed')).toBe(1));
+    expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
+  });
+
+  it('wait before they come again also when another application of the process has stopped', async () => {
+    const at: number[] = [];
+    const controllers = [
+      eventConsumer(({ op }) => {
+        at.push(performance.now());
+        if (op.attempt < 3) throw new Error('not yet');
+      }),
+    ];
+    const consumed = await consume({ controllers });
+    const other = await consume({ controllers });
+    await other.send({ id: 'm1' });
+    await eventually(() => expect(other.app.count('completed')).toBe(1));
+    await other.app.close();
+    at.length = 0;
+    await consumed.send({ id: 'm1' });
+    await eventually(() => expect(consumed.app.count('completed')).toBe(1));
+    const [first = 0, , third = 0] = at;
+    // 100 and 200 ms, of which at least the half is waited.
+    expect(third - first).toBeGreaterThan(145);
+    expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
+  });
+
   it('are refused by their queue when they have come as often as it allows', async () => {
     const name = 'orders-quorum';
     const queue = { name, deadLetters: `${name}-dead` };
@@ -653,6 +750,19 @@ describe('messages that RabbitMQ waits to be acknowledged', () => {
       expect(await send({ sku: 'A' })).toEqual({ error: expect.objectContaining({ code: 'key-missing' }) });
       expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
       expect(runs).toBe(3);
+    });
+
+    it('come again when they ask for a reply that Nest does not send', async () => {
+      let runs = 0;
+      const { consumed } = await ask(() => {
+        runs += 1;
+        if (runs === 1) throw new Error('not yet');
+      });
+      const data = { id: 'm1' };
+      await rabbit.publish(consumed.queue, 'orders.check', data, { replyTo: consumed.queue.deadLetters });
+      await eventually(() => expect(consumed.app.count('completed')).toBe(1));
+      expect(await consumed.ended()).toEqual({ left: 0, dead: 0 });
+      expect(runs).toBe(2);
     });
 
     it('stay with RabbitMQ when another copy is running', async () => {

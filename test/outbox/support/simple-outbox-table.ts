@@ -14,7 +14,6 @@ interface Row {
   owner: string | undefined;
   leaseUntil: number;
   dueAt: number;
-  unreadable?: string;
 }
 
 /** As much of the table as a relay asks for, over the clock of a test: what is claimed, in what order, and by whom. */
@@ -130,7 +129,7 @@ function free(row: Row): void {
   Object.assign(row, { owner: undefined, leaseUntil: 0 });
 }
 
-function messageOf({ sequence, aggregate, attempts, unreadable }: Row): ClaimedMessage {
+function messageOf({ sequence, aggregate, attempts }: Row): ClaimedMessage {
   return {
     id: `m${sequence}`,
     sequence: String(sequence),
@@ -141,6 +140,5 @@ function messageOf({ sequence, aggregate, attempts, unreadable }: Row): ClaimedM
     headers: {},
     addedAt: new Date(0),
     attempt: attempts + 1,
-    unreadable,
   };
 }

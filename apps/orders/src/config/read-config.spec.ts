@@ -90,5 +90,6 @@ describe('the environment', () => {
   it('never shows the password of a URL that does not fit', () => {
     expect(() => read({ DATABASE_URL: 'oracle://me:se@cret@db/shop' })).toThrow("'oracle://me:…@db/shop'");
     expect(() => read({ AMQP_URL: 'amqp://me:secret@broker:port' })).toThrow("'amqp://me:…@broker:port'");
+    expect(() => read({ AMQP_URL: 'me:secret@broker' })).toThrow("'…@broker'");
   });
 });

@@ -20,11 +20,17 @@ export function outboxModule(): DynamicModule {
   });
 }
 
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** One try to publish has to fit into the lease. What is no duration stays as it is: the library says what is wrong with it. */
 function halfOf(lease: string): string {
-  const [, count = '', unit = ''] = /^(\d+)\s*(ms|s|m|h)$/.exec(lease) ?? [];
+  const [, count = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(lease) ?? [];
   const unitMs = UNITS_MS[unit];
   return unitMs === undefined ? lease : `${Math.floor((Number(count) * unitMs) / 2)}ms`;
 }

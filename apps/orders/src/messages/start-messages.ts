@@ -11,6 +11,8 @@ const PATIENCE_MS = 2_000;
  *
  * A broker that is away holds up nothing: orders are taken, their messages wait in the outbox, and the connection is tried
  * until it is there.
+ *
+ * @throws StartError when the broker is there and refuses us its queues
  */
 export async function startMessages(app: INestApplication): Promise<string> {
   const transport = app.get<MessageTransport>(MESSAGE_TRANSPORT);
@@ -19,5 +21,5 @@ export async function startMessages(app: INestApplication): Promise<string> {
   const began = await Promise.race([app.startAllMicroservices(), late]);
   timer.abort();
   if (began !== 'late') return transport.describe();
-  return `${transport.describe()}, which is not there. Orders are taken, their messages wait in the outbox, and it is tried again every second`;
+  return `${transport.describe()}, to which there is no connection yet. Orders are taken, their messages wait in the outbox, and it is tried again every second`;
 }

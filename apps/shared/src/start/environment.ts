@@ -45,7 +45,7 @@ export function readUrl(env: Environment, name: string, protocols: readonly stri
   return value;
 }
 
-/** For messages: what stands between a user's colon and the last @ is nobody's business. */
+/** For messages: what stands between a user's colon and the last @ is nobody's business, also in what is hardly a URL. */
 export function withoutPassword(url: string): string {
-  return url.replace(/(\/\/[^/:@]*):.*@/, '$1:…@');
+  return url.includes('//') ? url.replace(/(\/\/[^/:@]*):.*@/, '$1:…@') : url.replace(/.*@/, '…@');
 }

@@ -46,11 +46,15 @@ export function inside(
   return (next) => runningExecution.run(execution, () => next.handle());
 }
 
-/** Lets the handler, or `handle` in its place, answer without a run: nothing is claimed and nothing is recorded. */
+/**
+ * Lets the handler answer without a run: nothing is claimed and nothing is recorded.
+ *
+ * @param handleBy what runs the handler, or answers in its place
+ */
 export function withoutRun(
   exchange: Pick<Exchange, 'runtime' | 'plan' | 'context' | 'operation' | 'correlationId'>,
   facts: Pick<OperationFacts, 'key' | 'recordId'>,
-  handle?: RunningExecution['handle'],
+  handleBy = (unrecorded: RunningExecution['handle']): RunningExecution['handle'] => unrecorded,
 ): Answer {
   // A signal of its own: one that all share would gather every listener that handlers leave on it.
   const { signal } = new AbortController();
@@ -60,7 +64,7 @@ export function withoutRun(
     { ...facts, attempt: 1, takenOver: false, signal, correlationId, steps },
     () => {},
   );
-  return inside(exchange, operation, handle ?? unrecordedHandle(exchange, steps));
+  return inside(exchange, operation, handleBy(unrecordedHandle(exchange, steps)));
 }
 
 /** Sends what came in the place of a handler with `@Res()`: Nest leaves the response to it, and it does not run. */

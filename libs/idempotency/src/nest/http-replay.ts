@@ -17,7 +17,7 @@ export function replayAnswer(exchange: Exchange, recorded: Recorded, id: string,
   const answer: Answer =
     recorded.result.kind === 'response'
       ? () => of(undefined)
-      : withoutRun(exchange, { key, recordId: id }, handle);
+      : withoutRun(exchange, { key, recordId: id }, () => handle);
   return (next) => answer(next).pipe(tap(sent));
 }
 

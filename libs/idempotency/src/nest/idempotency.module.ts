@@ -113,7 +113,7 @@ export class IdempotencyModule
         const plan = planFor(where, decorated, transport, options, this.config);
         plans.set(decorated.metatype, decorated.method, plan);
         if (decorated.replacement) plans.set(decorated.metatype, decorated.replacement, plan);
-        if (transport === 'rpc') ownHandler(decorated, this.runtime);
+        if (transport === 'rpc') ownHandler(decorated);
         checkSharedCodec(codecs, where, plan.options);
         engine.codecs.learn(plan.options.operation, plan.options.codec);
         if (plan.options.operation !== undefined)

@@ -16,7 +16,7 @@ export interface OutboxRelayOptions {
   readonly batchSize?: number | undefined;
   /** How many are published side by side; of one aggregate never more than one. @default 10 */
   readonly concurrency?: number | undefined;
-  /** How long taken messages are this relay's; those of a relay that dies wait as long. @default '30s' */
+  /** How long taken messages are this relay's, a day at most; those of a relay that dies wait as long. @default '30s' */
   readonly lease?: Duration | undefined;
   /** How long one try to publish may take. Shorter than `lease`. @default '10s' */
   readonly publishTimeout?: Duration | undefined;
@@ -28,7 +28,7 @@ export interface OutboxRetryOptions {
   readonly attempts?: number | undefined;
   /** Before the second try; doubled from try to try, and each pause is half of it to all of it. @default '1s' */
   readonly delay?: Duration | undefined;
-  /** The longest pause. With 300 tries, about a day of a broker that is away. @default '5m' */
+  /** The longest pause. With 300 tries, 12 to 24 hours of a broker that is away. @default '5m' */
   readonly maxDelay?: Duration | undefined;
 }
 

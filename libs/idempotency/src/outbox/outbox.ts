@@ -47,8 +47,9 @@ export class Outbox {
     if (runner === undefined) throw new NoTransactionError('outbox.add()');
     const ids = rows.map(({ id }) => id);
     if (rows.length > 0) {
-      await table.insert(runner, rows);
+      // First: once they are on their way they may be committed, whether or not anybody waits for them.
       afterCommitOf(dataSource, runner, () => this.relay.wake());
+      await table.insert(runner, rows);
     }
     return isList(given) ? ids : (ids[0] as string);
   }

@@ -3,8 +3,8 @@ import { IdempotencyError } from '../core/errors.js';
 import type { OutboxMessage } from '../typeorm/outbox/message.js';
 
 /**
- * Sends a message on its way, and ends when whoever takes it answers for it. What it throws is tried again; an
- * `OutboxMessageRefusedError` is not.
+ * Sends a message on its way, and ends when whoever takes it answers for it: its promise, or the Observable that it returns. What
+ * it throws is tried again; an `OutboxMessageRefusedError` is not.
  *
  * `signal` aborts when `publishTimeout` is over: the message counts as not sent then, and is sent again.
  */

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { concat, delay, of, throwError } from 'rxjs';
 import { SimpleOutboxTable } from '../../../../test/outbox/support/simple-outbox-table.js';
 import { FakeClock } from '../testing/fake-clock.js';
 import { Gate } from '../testing/gate.js';
@@ -159,42 +158,6 @@ describe('one round', () => {
     };
     expect(await open().runOnce()).toMatchObject({ dead: 1 });
     expect(table.states()).toEqual(['dead']);
-  });
-
-  it('gives up untried what has far more tries than it may: its process has died in them', async () => {
-    table.add(2, 'a');
-    table.add(1, 'b');
-    table.rows[0]!.attempts = TERMS.attempts + 10;
-    table.rows[2]!.attempts = TERMS.attempts + 9;
-    expect(await open().runOnce()).toMatchObject({ claimed: 3, dead: 1, delivered: 1 });
-    expect(published).toEqual(['m3']);
-    expect(table.states()).toEqual(['dead', 'waiting', 'delivered']);
-    expect(told('dead')).toMatchObject([{ message: { id: 'm1' }, error: expect.any(Error) }]);
-  });
-
-  it('makes a dead letter, as loud as any, of what cannot be read any more', async () => {
-    table.add(2, 'a');
-    table.rows[0]!.unreadable = 'its payload is no JSON';
-    expect(await open().runOnce()).toMatchObject({ claimed: 2, dead: 1 });
-    expect(published).toEqual([]);
-    expect(told('dead')).toMatchObject([{ message: { id: 'm1' } }]);
-  });
-
-  it('takes the end of an Observable as the answer, as Nest does', async () => {
-    table.add(2);
-    publish = ({ id }) =>
-      id === 'm1' ? concat(of('sent'), throwError(() => new Error('no route'))) : of(1, 2).pipe(delay(1));
-    expect(await open().runOnce()).toMatchObject({ delivered: 1, failed: 1 });
-    expect(table.states()).toEqual(['waiting', 'delivered']);
-  });
-
-  it('notes whatever is thrown, also what makes no text', async () => {
-    table.add(2);
-    publish = ({ id }) => {
-      // eslint-disable-next-line @typescript-eslint/only-throw-error -- that is the point
-      throw id === 'm1' ? Object.create(null) : { code: Object.create(null) as object };
-    };
-    expect(await open().runOnce()).toMatchObject({ failed: 2 });
   });
 
   it('ends a try that hangs after `publishTimeout`, and tells whoever publishes by its signal', async () => {

@@ -45,6 +45,7 @@ describe('the options of the outbox', () => {
       '`relay.lease` (10s) is not longer than `relay.publishTimeout` (10s)',
       { publish, relay: { lease: '10s' } },
     ],
+    ['is longer than 1d', { publish, relay: { lease: '25d' } }],
     [
       '`retry.maxDelay` (1s) is shorter than `retry.delay` (2s)',
       { publish, retry: { delay: 2, maxDelay: 1 } },

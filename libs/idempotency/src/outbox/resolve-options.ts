@@ -63,6 +63,9 @@ export interface ResolvedOptions extends Pick<OutboxOptions, 'dataSource' | 'tab
   readonly purgeEveryMs: number | undefined;
 }
 
+/** Far below what Node's timers can count: past that they fire at once. */
+const LONGEST_LEASE_MS = 86_400_000;
+
 /** @throws InvalidOptionsError that names the option and the mend */
 export function resolveOptions(options: OutboxOptions): ResolvedOptions {
   known('', options, OPTIONS);
@@ -109,6 +112,11 @@ function termsOf(relay: OutboxRelayOptions, retry: OutboxRetryOptions): RelayTer
   if (leaseMs <= publishTimeoutMs) {
     throw refused(
       `\`relay.lease\` (${inWords(leaseMs)}) is not longer than \`relay.publishTimeout\` (${inWords(publishTimeoutMs)}): nothing could be published within it. Raise \`lease\` or lower \`publishTimeout\``,
+    );
+  }
+  if (leaseMs > LONGEST_LEASE_MS) {
+    throw refused(
+      `\`relay.lease\` (${inWords(leaseMs)}) is longer than ${inWords(LONGEST_LEASE_MS)}: what a relay that dies had taken would wait as long. Lower it`,
     );
   }
   if (maxDelayMs < delayMs) {

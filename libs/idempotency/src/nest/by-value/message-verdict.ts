@@ -1,4 +1,3 @@
-import { finalize, tap, type Observable } from 'rxjs';
 import type { Settlement } from '../deliveries/delivery.js';
 import type { Verdict } from '../deliveries/verdict.js';
 import { IdempotencyException } from '../problems.js';
@@ -28,20 +27,6 @@ export function refusedBy(exchange: ValueExchange, error: unknown): Settlement {
   return { verdict: verdictOf(exchange, error), told: !isRunning };
 }
 
-/** What is answered without a record: settled when all who are inside of us are through. */
-export function settling(exchange: ValueExchange, answered: Observable<unknown>): Observable<unknown> {
-  const { part } = exchange;
-  if (part === undefined) return answered;
-  return answered.pipe(
-    tap({
-      error: (error: unknown) => part.settle({ verdict: verdictOf(exchange, error), told: true }),
-      complete: () => part.settle({ verdict: 'done', told: true }),
-    }),
-    // Nobody listens any more.
-    finalize(() => part.settle({ verdict: 'again', told: true })),
-  );
-}
-
-function comesAgain({ headers }: IdempotencyException): boolean {
-  return headers['Retry-After'] !== undefined;
+function comesAgain({ retryAfter }: IdempotencyException): boolean {
+  return retryAfter !== undefined;
 }

@@ -20,7 +20,8 @@ import type { Part } from '../deliveries/delivery.js';
 import type { HandlerPlan } from '../handler-plan.js';
 import type { IdempotencyRuntime } from '../idempotency-runtime.js';
 import { IdempotencyException } from '../problems.js';
-import { refusedBy, settling } from './message-verdict.js';
+import { refusedBy, verdictOf } from './message-verdict.js';
+import { UnrecordedMessage } from './unrecorded-message.js';
 import { holdsPromise, keyPlacesOf } from './value-identity.js';
 import { replayValue } from './value-replay.js';
 import { runValue } from './value-run.js';
@@ -48,9 +49,7 @@ export function protectByValue(
     const operation = plan.options.operation ?? request.operation;
     const correlationId = correlationIdFrom(request.headers, request.correlationId);
     part =
-      plan.transport === 'rpc'
-        ? openPart(context.switchToRpc().getContext<unknown>(), context, runtime.timers)
-        : undefined;
+      plan.transport === 'rpc' ? openPart(context.switchToRpc().getContext<unknown>(), context) : undefined;
     const exchange = { runtime, plan, context, request, operation, correlationId, part };
     scope.runInAsyncScope(() => void answer(exchange, next, subscriber));
   });
@@ -80,8 +79,7 @@ async function answer(
     // From here to the subscription nothing is awaited, so nobody can give up unseen.
     const given = follow(exchange, decision);
     mark(exchange, decision);
-    const isRun = decision.kind === 'keyed' && decision.outcome.kind === 'run';
-    (isRun ? given(next) : settling(exchange, given(next))).subscribe(subscriber);
+    given(next).subscribe(subscriber);
   } catch (error) {
     exchange.part?.settle(refusedBy(exchange, error));
     subscriber.error(error);
@@ -124,12 +122,28 @@ const SHARED_BY_DOCUMENTS =
 
 /** @throws IdempotencyException when the call is refused */
 function follow(exchange: ValueExchange, decision: Decision): Answer {
-  if (decision.kind === 'keyless') return withoutRun(exchange, { key: undefined, recordId: undefined });
+  if (decision.kind === 'keyless') return unprotected(exchange, { key: undefined, recordId: undefined });
   const { id, key, outcome } = decision;
   if (outcome.kind === 'run') return runValue(exchange, outcome.run, key);
-  if (outcome.kind === 'replay') return replayValue(exchange, outcome.result, id, key);
+  if (outcome.kind === 'replay') {
+    const answer = replayValue(exchange, outcome.result, id, key);
+    const message = unrecordedMessage(exchange);
+    return message === undefined ? answer : (next) => message.watch(answer(next));
+  }
   refuse(exchange, id, outcome);
-  return withoutRun(exchange, { key, recordId: id });
+  return unprotected(exchange, { key, recordId: id });
+}
+
+function unprotected(exchange: ValueExchange, facts: Parameters<typeof withoutRun>[1]): Answer {
+  const message = unrecordedMessage(exchange);
+  if (message === undefined) return withoutRun(exchange, facts);
+  const answer = withoutRun(exchange, facts, (handle) => message.run(handle));
+  return (next) => message.watch(answer(next));
+}
+
+function unrecordedMessage(exchange: ValueExchange): UnrecordedMessage | undefined {
+  const { part } = exchange;
+  return part && new UnrecordedMessage(part, (error) => verdictOf(exchange, error));
 }
 
 /** Never throws: a run that has been won would be ended by nobody. */

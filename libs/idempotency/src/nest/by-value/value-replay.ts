@@ -15,7 +15,8 @@ import type { ValueExchange } from './value-exchange.js';
 export function replayValue(exchange: ValueExchange, result: StoredResult, id: string, key: string): Answer {
   const { runtime, operation, correlationId } = exchange;
   try {
-    const answer = withoutRun(exchange, { key, recordId: id }, inItsPlace(exchange, result));
+    const inItsPlace = handleFor(exchange, result);
+    const answer = withoutRun(exchange, { key, recordId: id }, () => inItsPlace);
     runtime.publish({ type: 'replayed', id, operation, correlationId });
     return answer;
   } catch (error) {
@@ -25,7 +26,7 @@ export function replayValue(exchange: ValueExchange, result: StoredResult, id: s
   }
 }
 
-function inItsPlace(exchange: ValueExchange, result: StoredResult): () => unknown {
+function handleFor(exchange: ValueExchange, result: StoredResult): () => unknown {
   const { runtime, plan, context, request } = exchange;
   const kept = resultToOutcome(result, runtime.classes);
   switch (kept.kind) {

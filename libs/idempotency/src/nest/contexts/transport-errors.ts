@@ -52,7 +52,7 @@ export class TransportErrors {
    * next message otherwise.
    */
   inWordsOfKafka(error: unknown): unknown {
-    const mayComeAgain = error instanceof IdempotencyException && error.headers['Retry-After'] !== undefined;
+    const mayComeAgain = error instanceof IdempotencyException && error.retryAfter !== undefined;
     if (!mayComeAgain || this.retriable === undefined) return this.inWordsOf('rpc', error);
     return Object.assign(new this.retriable(problemOf(error)), { message: error.message });
   }

@@ -1,4 +1,4 @@
-import type { Timers } from '../../core/ports.js';
+import { systemTimers } from '../system-ports.js';
 import { Delivery, type Carrier, type Part } from './delivery.js';
 import { carrierOfJetStream, isJetStreamMessage } from './jetstream.js';
 import type { RabbitMessage } from './rabbitmq.js';
@@ -18,12 +18,11 @@ interface Found {
 }
 
 interface DeliveryTerms {
-  readonly timers: Timers;
   /** How many decorated handlers it is for. */
   readonly expected: number;
-  /** It is for undecorated ones too. */
-  readonly isMixed?: boolean;
-  readonly isEventHandler?: boolean;
+  /** It is for several handlers, decorated or not. */
+  readonly isShared?: boolean;
+  readonly isEvent?: boolean;
 }
 
 /**
@@ -31,11 +30,11 @@ interface DeliveryTerms {
  *
  * @param about Nest's context of the message
  */
-export function openPart(about: unknown, execution: object, timers: Timers): Part | undefined {
+export function openPart(about: unknown, execution: object): Part | undefined {
   const found = acknowledged(about);
   if (found === undefined) return undefined;
   // A server that does not extend Nest's: how many handlers it calls is not known.
-  const delivery = watched.deliveries.get(found.message) ?? makeDelivery(found, { timers, expected: 0 });
+  const delivery = watched.deliveries.get(found.message) ?? makeDelivery(found, { expected: 0 });
   return delivery.isSent ? undefined : delivery.open(execution);
 }
 
@@ -51,12 +50,10 @@ export function newDelivery(about: unknown, terms: DeliveryTerms): Delivery | un
   return found && makeDelivery(found, terms);
 }
 
-function makeDelivery(
-  found: Found,
-  { timers, expected, isMixed = false, isEventHandler = false }: DeliveryTerms,
-): Delivery {
+function makeDelivery(found: Found, { expected, isShared, isEvent = false }: DeliveryTerms): Delivery {
   const carrier = found.carrier();
-  const delivery = new Delivery(carrier, timers, carrier.wantsReply && !isEventHandler, expected, isMixed);
+  // Not the timers of an application: none of several in this process has the message of another.
+  const delivery = new Delivery(carrier, systemTimers, carrier.wantsReply && !isEvent, expected, isShared);
   watched.deliveries.set(found.message, delivery);
   found.added?.(delivery);
   return delivery;

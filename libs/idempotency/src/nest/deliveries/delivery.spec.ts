@@ -4,10 +4,10 @@ import { Delivery, type Carrier } from './delivery.js';
 /** A broker that writes down what it is told, and timers that go off when they are asked to. */
 function delivery({
   expected = 1,
-  isMixed = false,
+  isShared = false,
   isRequest = false,
   ...carrier
-}: Partial<Carrier> & { expected?: number; isMixed?: boolean; isRequest?: boolean } = {}) {
+}: Partial<Carrier> & { expected?: number; isShared?: boolean; isRequest?: boolean } = {}) {
   const said: unknown[] = [];
   const pauses: number[] = [];
   let goOff: (() => void) | undefined;
@@ -30,7 +30,7 @@ function delivery({
     },
     isRequest,
     expected,
-    isMixed,
+    isShared,
   );
   return { told, said, pauses, waits: () => goOff !== undefined, goOff: () => goOff?.() };
 }
@@ -97,12 +97,47 @@ describe('a delivery', () => {
   it.each([
     ['an exception filter, which has decided', false, 'done'],
     ['an undecorated handler, which speaks for itself', true, 'refused'],
-  ])('whose handler a guard has refused hears %s', (_name, isMixed, verdict) => {
-    const { told, said } = delivery({ isMixed });
+  ])('whose handler a guard has refused hears %s', (_name, isShared, verdict) => {
+    const { told, said } = delivery({ isShared });
     told.began();
     told.hear('done', undefined);
     told.ended({ error: { status: 'error', message: 'Forbidden resource' } });
     expect(said).toEqual([verdict]);
+  });
+
+  it('of a request goes by what its handler has said, else it is done when its sender has been told', () => {
+    const [back, silent] = [delivery({ isRequest: true }), delivery({ isRequest: true })];
+    const execution = {};
+    const part = back.told.open(execution);
+    back.told.hear('again', execution);
+    part.settle({ verdict: 'again', attempt: 1, told: true });
+    silent.told.open({}).settle({ verdict: 'again', attempt: 1, told: true });
+    back.goOff();
+    expect([back.said, silent.said]).toEqual([['again'], ['done']]);
+  });
+
+  it('of several handlers comes again for one of them, whatever is said about the others after its end', () => {
+    const { told, said, goOff } = delivery({ isShared: true });
+    told.began();
+    told.open({}).settle({ verdict: 'again', told: true });
+    told.hear('done', undefined);
+    told.ended();
+    told.hear('refused', undefined);
+    expect(said).toEqual([]);
+    goOff();
+    expect(said).toEqual(['again']);
+  });
+
+  it('whose outcome is that of another run hears nobody before that is known', () => {
+    const { told, said, goOff } = delivery();
+    told.began();
+    told.open({}).settle({ verdict: 'again', told: false });
+    told.hear('done', undefined);
+    told.ended();
+    told.hear('refused', undefined);
+    expect(said).toEqual([]);
+    goOff();
+    expect(said).toEqual(['again']);
   });
 
   it('that was settled behind its back is not told again', () => {

@@ -31,20 +31,23 @@ export class Part {
   pauseMs: number | undefined;
   verdict: Verdict | undefined;
   attempt: number | undefined;
+  /** Another run has its outcome, which nobody knows yet. */
+  isElsewhere = false;
 
   constructor(private readonly delivery: Delivery) {}
 
   /** Its outcome is recorded, or there is none to be recorded. The first one counts. */
   settle({ verdict, attempt, told }: Settlement): void {
     if (this.verdict !== undefined) return;
-    this.verdict = told && this.delivery.isRequest ? 'done' : this.withWord(verdict);
+    this.isElsewhere = !told;
+    this.verdict = told ? this.withWord(verdict) : verdict;
     this.attempt = attempt;
     this.delivery.decide();
   }
 
-  /** An acknowledgement before a throw is not true any more. */
+  /** An acknowledgement before a throw is not true any more, unless the throw is a reply. */
   private withWord(verdict: Verdict): Verdict {
-    if (verdict === 'done') return this.word ?? 'done';
+    if (this.delivery.isRequest || verdict === 'done') return this.word ?? 'done';
     return verdict === 'again' && this.word === 'refused' ? 'refused' : verdict;
   }
 }
@@ -58,23 +61,23 @@ export class Delivery {
   /** Handlers that Nest has called and whose streams have not ended. */
   private calls = 0;
   private readonly errors: unknown[] = [];
-  /** What others than our handlers have said meanwhile. */
+  /** What others than our handlers have said: while ours run, or at any time where it is for several. */
   private outside: Verdict | undefined;
-  /** What was said when ours were through: an exception filter or an outer interceptor knows what it does. */
+  /** What was said when its only handler was through: an exception filter or an outer interceptor knows what it does. */
   private lastWord: Verdict | undefined;
   private waiting: { readonly timer: TimerHandle } | undefined;
   private sent = false;
 
   /**
    * @param expected how many decorated handlers it is for; fewer may be reached, when a guard refuses
-   * @param isMixed it is for others too, who may tell the broker for themselves
+   * @param isShared several handlers get it, ours or not: what one of them says is not about the others
    */
   constructor(
     private readonly carrier: Carrier,
     private readonly timers: Timers,
     readonly isRequest: boolean,
     private readonly expected: number,
-    private readonly isMixed = false,
+    private readonly isShared = false,
   ) {}
 
   get isSent(): boolean {
@@ -110,8 +113,9 @@ export class Delivery {
     if (this.sent) return;
     const part = execution && this.parts.get(execution);
     if (part !== undefined && part.verdict === undefined) Object.assign(part, { word, pauseMs });
+    else if (this.isShared || this.isPending || this.isElsewhere)
+      this.outside = worstOf([this.outside ?? 'done', word]);
     else if (this.waiting !== undefined) this.send(word);
-    else if (this.isPending) this.outside = worstOf([this.outside ?? 'done', word]);
     else this.lastWord = word;
   }
 
@@ -127,8 +131,8 @@ export class Delivery {
     if (parts.some(({ verdict }) => verdict === undefined)) return;
     const verdicts = parts.flatMap(({ verdict }) => verdict ?? []);
     if (this.outside !== undefined) verdicts.push(this.outside);
-    // An exception filter has decided about those; an undecorated handler only for itself.
-    const isDecided = this.outside !== undefined && !this.isMixed;
+    // An exception filter has decided about its only handler.
+    const isDecided = this.outside !== undefined && !this.isShared;
     if (parts.length < this.expected && !isDecided) verdicts.push(this.verdictOfUnreached());
     const verdict = this.lastWord ?? worstOf(verdicts);
     if (verdict !== 'again' || this.carrier.keepsPause) return this.send(verdict);
@@ -139,6 +143,11 @@ export class Delivery {
     return (
       this.parts.size < this.expected || [...this.parts.values()].some((part) => part.verdict === undefined)
     );
+  }
+
+  /** Whatever anybody says of it, it comes again. */
+  private get isElsewhere(): boolean {
+    return [...this.parts.values()].some((part) => part.isElsewhere);
   }
 
   /** A guard, or an interceptor outside of ours, has answered in a handler's place. */

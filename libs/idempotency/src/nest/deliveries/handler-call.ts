@@ -10,7 +10,6 @@ import {
   tap,
   type Observable,
 } from 'rxjs';
-import type { Timers } from '../../core/ports.js';
 import { deliveryIn, newDelivery } from './deliveries.js';
 import type { Delivery } from './delivery.js';
 import { watched } from './watched.js';
@@ -33,31 +32,23 @@ export function watchedHandler(handler: ServerHandler): ServerHandler {
       const about = args.at(-1);
       const known = deliveryIn(about);
       if (known !== undefined) return known.isSent ? call() : nextCall(known, call);
-      const { timers, ...handlers } = ownIn(target);
-      if (timers === undefined) return call();
-      const isEventHandler = target.isEventHandler === true;
-      const delivery = newDelivery(about, { timers, ...handlers, isEventHandler });
+      const expected = ownIn(target);
+      if (expected === 0) return call();
+      const isShared = target.next !== undefined;
+      const isEvent = target.isEventHandler === true || watched.events.has(about as object);
+      const delivery = newDelivery(about, { expected, isShared, isEvent });
       return delivery === undefined ? call() : firstCall(delivery, call);
     },
   });
 }
 
-/** How many handlers of an event are ours, and whether all are. */
-function ownIn(first: ServerHandler): {
-  readonly expected: number;
-  readonly isMixed: boolean;
-  readonly timers: Timers | undefined;
-} {
-  let timers: Timers | undefined;
-  let expected = 0;
-  let isMixed = false;
+/** How many handlers of an event are ours. */
+function ownIn(first: ServerHandler): number {
+  let count = 0;
   for (let handler: ServerHandler | undefined = first; handler !== undefined; handler = handler.next) {
-    const own = handler.extras && watched.own.get(handler.extras);
-    timers ??= own?.timers;
-    if (own === undefined) isMixed = true;
-    else expected += 1;
+    if (handler.extras !== undefined && watched.own.has(handler.extras)) count += 1;
   }
-  return { expected, isMixed, timers };
+  return count;
 }
 
 /** What comes of it goes to Nest as it is, with what came of the next ones. */

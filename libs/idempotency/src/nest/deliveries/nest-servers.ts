@@ -8,6 +8,7 @@ import { watched } from './watched.js';
 
 interface ServerPrototype {
   addHandler(pattern: unknown, callback: ServerHandler, ...more: unknown[]): void;
+  handleEvent(pattern: string, packet: unknown, context: unknown): Promise<unknown>;
 }
 
 interface RabbitServerPrototype {
@@ -32,6 +33,7 @@ export async function prepareServers(modules: ModulesContainer): Promise<void> {
   if (server[PREPARED]) return;
   server[PREPARED] = true;
   watchHandlers(server);
+  watchEvents(server);
   watchChannels(ServerRMQ.prototype);
 }
 
@@ -39,6 +41,15 @@ function watchHandlers(server: ServerPrototype): void {
   const { addHandler } = server;
   server.addHandler = function (pattern, callback, ...more) {
     addHandler.call(this, pattern, watchedHandler(callback), ...more);
+  };
+}
+
+/** A message may ask for a reply in words that Nest does not know: then nobody is told of its error. */
+function watchEvents(server: ServerPrototype): void {
+  const { handleEvent } = server;
+  server.handleEvent = function (pattern, packet, context) {
+    if (typeof context === 'object' && context !== null) watched.events.add(context);
+    return handleEvent.call(this, pattern, packet, context);
   };
 }
 

@@ -18,6 +18,7 @@ export interface RabbitChannel {
   reject(message: RabbitMessage, requeue?: boolean): void;
   ackAll(): void;
   nackAll(requeue?: boolean): void;
+  once(event: 'close', listener: () => void): unknown;
 }
 
 /**
@@ -26,10 +27,10 @@ export interface RabbitChannel {
  */
 export class WatchedChannel {
   private readonly open = new Map<number, Delivery>();
-  private readonly raw: RabbitChannel;
+  private readonly raw: Omit<RabbitChannel, 'once'>;
 
   constructor(channel: RabbitChannel) {
-    const raw: RabbitChannel = {
+    const raw = {
       ack: channel.ack.bind(channel),
       nack: channel.nack.bind(channel),
       reject: channel.reject.bind(channel),
@@ -54,6 +55,8 @@ export class WatchedChannel {
       this.forget(Infinity);
       raw.nackAll(requeue);
     };
+    // The broker has taken back what was open.
+    channel.once('close', () => this.forget(Infinity));
   }
 
   add(message: RabbitMessage, delivery: Delivery): void {
@@ -86,7 +89,8 @@ export class WatchedChannel {
       this.forget(message.fields.deliveryTag);
       return false;
     }
-    const delivery = watched.deliveries.get(message);
+    // By its tag where it is a copy.
+    const delivery = watched.deliveries.get(message) ?? this.open.get(message.fields.deliveryTag);
     delivery?.hear(word, runningExecution.getStore()?.context);
     return delivery !== undefined;
   }

@@ -1,4 +1,3 @@
-import type { Timers } from '../../core/ports.js';
 import type { Delivery } from './delivery.js';
 import type { WatchedChannel } from './rabbitmq.js';
 
@@ -9,7 +8,9 @@ interface Watched {
   /** By message. */
   readonly deliveries: WeakMap<object, Delivery>;
   /** Decorated handlers, by the object that Nest keeps of their decorator (`extras`). */
-  readonly own: WeakMap<object, { readonly timers: Timers }>;
+  readonly own: WeakSet<object>;
+  /** Nest's contexts of messages that nobody replies to, whatever they ask for. */
+  readonly events: WeakSet<object>;
 }
 
 const SHARED = Symbol.for('nestjs-idempotent:deliveries');
@@ -19,5 +20,6 @@ const holder = globalThis as { [SHARED]?: Watched };
 export const watched: Watched = (holder[SHARED] ??= {
   channels: new WeakMap(),
   deliveries: new WeakMap(),
-  own: new WeakMap(),
+  own: new WeakSet(),
+  events: new WeakSet(),
 });

@@ -1,11 +1,11 @@
 /** An event to be sent once what it tells of is committed. */
 export interface NewOutboxMessage {
-  /** Where it goes: the pattern of the consumers' `@EventPattern()`, for example `orders.placed`. */
+  /** Where it goes: the pattern of the consumers' `@EventPattern()`, for example `orders.placed`. At most 255 bytes. */
   readonly pattern: string;
   /** What it tells. Plain data that survives JSON; taken as it is now. */
   readonly payload: unknown;
   /**
-   * What it is about, for example `order:4711`. Messages of one aggregate are delivered in the order in which they were added,
+   * What it is about, for example `order:4711`; at most 255 bytes. Messages of one aggregate are delivered in the order in which they were added,
    * as far as their writers wait for each other: a writer locks its aggregate's row before it adds.
    *
    * @default none: it waits for no other message
