@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connect, type Channel } from 'amqplib';
 import { rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
@@ -31,9 +31,17 @@ beforeAll(async () => {
   buildOrders();
   [rabbit, postgres] = await starting;
   payments = await startPayments(); // only asked by /effects
-  databaseUrl = (await postgres.createDatabase('orders')).url;
 }, 240_000);
-afterEach(endAllOrders);
+let tests = 0;
+beforeEach(async () => {
+  databaseUrl = (await postgres.createDatabase(`orders_${(tests += 1)}`)).url;
+});
+/** What an app that is ended has not acknowledged comes back, and would be the next test's. */
+afterEach(async () => {
+  await endAllOrders();
+  await eventually(async () => expect((await queue(QUEUE)).consumerCount).toBe(0), 20_000);
+  await onTheBroker((channel) => channel.purgeQueue(QUEUE));
+}, 30_000);
 afterAll(async () => {
   await Promise.all([rabbit.stop(), postgres.stop(), payments.stop()]);
   rmSync(dataDir, { recursive: true, force: true });

@@ -4,6 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CreateIdempotencyRecords1795305600000 } from 'nestjs-idempotent/typeorm';
+import { DataSource } from 'typeorm';
 import { send, type Received } from '../http/support/requests.js';
 import { startChildApp, type ChildApp } from '../support/child-app.js';
 import { startPostgres } from '../support/postgres-server.js';
@@ -19,6 +21,10 @@ const servers: Readonly<Record<string, () => Promise<Server>>> = {
   async PostgreSQL() {
     const server = await startPostgres();
     const { url } = await server.createDatabase('saga');
+    // Before the processes: TypeORM's very first migration must not run in two at once.
+    const migrations = [CreateIdempotencyRecords1795305600000];
+    const dataSource = new DataSource({ type: 'postgres', url, migrations, migrationsRun: true });
+    await (await dataSource.initialize()).destroy();
     return { env: { DATABASE_URL: url }, stop: () => server.stop() };
   },
   async Redis() {

@@ -17,7 +17,7 @@ import {
   type IdempotencyStorage,
 } from 'nestjs-idempotent';
 import { redisStorage } from 'nestjs-idempotent/redis';
-import { CreateIdempotencyRecords1795305600000, typeOrmStorage } from 'nestjs-idempotent/typeorm';
+import { typeOrmStorage } from 'nestjs-idempotent/typeorm';
 import { appendFileSync } from 'node:fs';
 import { DataSource } from 'typeorm';
 import { Ledger } from './ledger.js';
@@ -108,8 +108,6 @@ async function storage(): Promise<IdempotencyStorage> {
   const dataSource = await new DataSource({
     type: 'postgres',
     url: DATABASE_URL,
-    migrations: [CreateIdempotencyRecords1795305600000],
-    migrationsRun: true,
   }).initialize();
   return typeOrmStorage({ dataSource, purgeEvery: false });
 }
